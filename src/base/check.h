@@ -12,9 +12,9 @@ namespace hearth {
 
 }  // namespace hearth
 
-#define HEARTH_CHECK(condition, message)                                             \
-    do {                                                                             \
-        if (!(condition)) [[unlikely]] {                                             \
-            ::hearth::check_failed(#condition, __FILE__, __LINE__, message);         \
-        }                                                                            \
+#define HEARTH_CHECK(condition, message)                                     \
+    do {                                                                     \
+        if (!(condition)) [[unlikely]] {                                     \
+            ::hearth::check_failed(#condition, __FILE__, __LINE__, message); \
+        }                                                                    \
     } while (false)

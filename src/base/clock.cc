@@ -16,10 +16,10 @@ std::string format_rfc3339(epoch_ms time) {
     std::tm parts{};
     ::gmtime_r(&whole_s, &parts);
     char text[40];
-    const int length = std::snprintf(text, sizeof text, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ",
-                                     parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday,
-                                     parts.tm_hour, parts.tm_min, parts.tm_sec,
-                                     static_cast<int>(time % 1000));
+    const int length =
+        std::snprintf(text, sizeof text, "%04d-%02d-%02dT%02d:%02d:%02d.%03dZ",
+                      parts.tm_year + 1900, parts.tm_mon + 1, parts.tm_mday, parts.tm_hour,
+                      parts.tm_min, parts.tm_sec, static_cast<int>(time % 1000));
     return {text, static_cast<std::size_t>(length)};
 }
 

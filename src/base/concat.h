@@ -9,8 +9,12 @@ namespace hearth {
 
 namespace detail {
 
-inline void append(std::string& out, std::string_view text) { out += text; }
-inline void append(std::string& out, char c) { out += c; }
+inline void append(std::string& out, std::string_view text) {
+    out += text;
+}
+inline void append(std::string& out, char c) {
+    out += c;
+}
 template <std::integral T>
     requires(!std::same_as<T, char> && !std::same_as<T, bool>)
 void append(std::string& out, T value) {
@@ -21,8 +25,8 @@ void append(std::string& out, T value) {
 
 }  // namespace detail
 
-// Joins text and integers into one string: the formatting that messages need. (std::format is absent
-// from Debian 12's libstdc++.)
+// Joins text and integers into one string: the formatting that messages need. (std::format is
+// absent from Debian 12's libstdc++.)
 template <class... Parts>
 [[nodiscard]] std::string concat(const Parts&... parts) {
     std::string out;

@@ -1,10 +1,10 @@
 #include "base/ids.h"
 
-#include <sys/random.h>
-
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+
+#include <sys/random.h>
 
 #include "base/check.h"
 #include "base/clock.h"

@@ -13,7 +13,8 @@ namespace hearth {
 void random_bytes(std::span<std::byte> out) noexcept;
 [[nodiscard]] std::uint64_t random_u64() noexcept;
 
-// A version 7 UUID (RFC 9562): sorts by creation time, 74 random bits. Job, request and function ids.
+// A version 7 UUID (RFC 9562): sorts by creation time, 74 random bits. Job, request and function
+// ids.
 [[nodiscard]] std::string make_uuid();
 
 // True for 1 to 64 characters of [A-Za-z0-9._-]: what a caller may send as an identifier.

@@ -1,12 +1,12 @@
 #include "base/json.h"
 
-#include <rapidjson/error/en.h>
-#include <rapidjson/memorystream.h>
-#include <rapidjson/reader.h>
-
 #include <algorithm>
 #include <cmath>
 #include <vector>
+
+#include <rapidjson/error/en.h>
+#include <rapidjson/memorystream.h>
+#include <rapidjson/reader.h>
 
 #include "base/concat.h"
 
@@ -105,9 +105,8 @@ result<> scan(std::string_view text, const scan_handler::member_function* member
         return fail(errc::invalid_argument, "JSON has a member name twice");
     }
     if (outcome.IsError()) {
-        return fail(errc::invalid_argument,
-                    concat("invalid JSON at byte ", outcome.Offset(), ": ",
-                           rapidjson::GetParseError_En(outcome.Code())));
+        return fail(errc::invalid_argument, concat("invalid JSON at byte ", outcome.Offset(), ": ",
+                                                   rapidjson::GetParseError_En(outcome.Code())));
     }
     return {};
 }

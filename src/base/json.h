@@ -1,9 +1,5 @@
 #pragma once
 
-#include <rapidjson/stringbuffer.h>
-#include <rapidjson/writer.h>
-#include <simdjson.h>
-
 #include <concepts>
 #include <cstdint>
 #include <functional>
@@ -11,18 +7,23 @@
 #include <string>
 #include <string_view>
 
+#include <rapidjson/stringbuffer.h>
+#include <rapidjson/writer.h>
+#include <simdjson.h>
+
 #include "base/result.h"
 
 // JSON. Three jobs, each with the library that does it best:
 //   writing            RapidJSON's writer, behind `writer`
 //   reading documents  simdjson's DOM, behind `document`: small API and configuration bodies
-//   passing payloads   RapidJSON's SAX reader, behind `scan_object` and `is_valid`: the payload's text is
-//                      checked in full and handed on unchanged; numbers are never converted, so that
-//                      integers of any length survive.
+//   passing payloads   RapidJSON's SAX reader, behind `scan_object` and `is_valid`: the payload's
+//   text is
+//                      checked in full and handed on unchanged; numbers are never converted, so
+//                      that integers of any length survive.
 
 namespace hearth::json {
 
-inline constexpr std::size_t depth_max = 512;  // Python's own parser gives up near 1000
+inline constexpr std::size_t depth_max = 512;   // Python's own parser gives up near 1000
 inline constexpr std::size_t members_max = 64;  // of an object that scan_object reads
 
 class writer {
@@ -68,9 +69,7 @@ public:
         raw(text);
     }
 
-    [[nodiscard]] std::string_view view() const {
-        return {buffer_.GetString(), buffer_.GetSize()};
-    }
+    [[nodiscard]] std::string_view view() const { return {buffer_.GetString(), buffer_.GetSize()}; }
     [[nodiscard]] std::string take() && { return std::string(view()); }
 
 private:
@@ -94,8 +93,8 @@ private:
 // Checks that `text` is one complete JSON value (RFC 8259: UTF-8, no NaN, depth at most depth_max).
 [[nodiscard]] result<> validate(std::string_view text);
 
-// Checks `text` as validate() does and that it is an object; calls `member` with each top-level name
-// (unescaped) and its value's text. A name that appears twice is an error.
+// Checks `text` as validate() does and that it is an object; calls `member` with each top-level
+// name (unescaped) and its value's text. A name that appears twice is an error.
 [[nodiscard]] result<> scan_object(
     std::string_view text,
     const std::function<void(std::string_view name, std::string_view raw)>& member);

@@ -6,14 +6,15 @@
 #include <string_view>
 #include <variant>
 
-// Structured log: one JSON object per line on stderr with level, timestamp, msg and the fields given.
-// A line is one write(2), so lines of several threads and processes do not mix. Any thread.
+// Structured log: one JSON object per line on stderr with level, timestamp, msg and the fields
+// given. A line is one write(2), so lines of several threads and processes do not mix. Any thread.
 
 namespace hearth::log {
 
 enum class level : std::uint8_t { debug, info, warning, error };
 
-// A named value. Text is escaped and invalid UTF-8 replaced, so that hostile text cannot forge a line.
+// A named value. Text is escaped and invalid UTF-8 replaced, so that hostile text cannot forge a
+// line.
 struct field {
     std::string_view name;
     std::variant<std::string_view, std::int64_t, double, bool> value;

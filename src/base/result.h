@@ -44,7 +44,8 @@ using result = std::expected<T, error>;
     return std::unexpected<error>(error{code, std::move(message), 0});
 }
 
-// For a failed system call: "<what>: <strerror>". `code` defaults to the class the errno belongs to.
+// For a failed system call: "<what>: <strerror>". `code` defaults to the class the errno belongs
+// to.
 [[nodiscard]] std::unexpected<error> fail_errno(std::string_view what, int os_error = errno);
 
 // Hands a failed result's error on under another value type.

@@ -1,0 +1,81 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "base/clock.h"
+#include "faas/function.h"
+
+// The domain: one call of a function and how it ended. No I/O.
+
+namespace hearth::faas {
+
+// What is to be run. `event` is JSON text that was checked to be one valid value.
+struct invocation {
+    std::string job_id;
+    std::string request_id;
+    std::shared_ptr<const function> target;
+    std::string event;
+};
+
+enum class invocation_status : std::uint8_t {
+    queued,     // accepted, not started
+    running,    // handed to a sandbox
+    succeeded,  // the handler returned
+    failed,     // it did not, for good
+    dead,       // a job that failed on every attempt and moved to the dead letters
+};
+
+// "QUEUED", "RUNNING", "SUCCEEDED", "FAILED", "DEAD".
+[[nodiscard]] std::string_view to_string(invocation_status status) noexcept;
+[[nodiscard]] bool status_from_string(std::string_view text, invocation_status& status) noexcept;
+
+// Error types that Hearth itself reports; a handler's own exceptions carry their class name.
+namespace error_type {
+inline constexpr std::string_view timed_out = "Sandbox.Timedout";
+inline constexpr std::string_view out_of_memory = "Runtime.OutOfMemory";
+inline constexpr std::string_view exited = "Runtime.ExitError";
+inline constexpr std::string_view crashed = "Runtime.Crashed";  // ended by a signal
+inline constexpr std::string_view response_too_large = "Function.ResponseSizeTooLarge";
+inline constexpr std::string_view protocol_violation = "Sandbox.ProtocolViolation";
+inline constexpr std::string_view start_failed = "Sandbox.StartFailed";
+inline constexpr std::string_view code_unavailable = "Runtime.CodeUnavailable";
+}  // namespace error_type
+
+// How an invocation ended. `result_json` is one valid JSON value when it succeeded; otherwise the
+// error fields are set, `stack_trace_json` to a JSON array.
+struct outcome {
+    invocation_status status = invocation_status::failed;
+    std::string result_json;
+    std::string error_type;
+    std::string error_message;
+    std::string stack_trace_json = "[]";
+    std::string logs;        // at most log_bytes_max, with a mark where it was cut
+    double duration_ms = 0;  // in the handler
+    double init_ms = 0;      // start of the sandbox and import; 0 when it was warm
+    bool cold_start = false;
+    std::int64_t memory_mb_peak = 0;
+    // The function never began: another attempt cannot run it twice.
+    bool not_started = false;
+};
+
+// What is known of a job at any time; the body of GET /status/:jobId.
+struct invocation_record {
+    std::string job_id;
+    std::string request_id;
+    std::string function_id;
+    invocation_status status = invocation_status::queued;
+    std::int64_t attempts = 0;
+    epoch_ms created_at = 0;
+    epoch_ms updated_at = 0;
+    outcome end;  // meaningful once the status is final
+};
+
+[[nodiscard]] constexpr bool is_final(invocation_status status) noexcept {
+    return status == invocation_status::succeeded || status == invocation_status::failed ||
+           status == invocation_status::dead;
+}
+
+}  // namespace hearth::faas

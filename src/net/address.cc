@@ -1,0 +1,103 @@
+#include "net/address.h"
+
+#include <charconv>
+#include <cstddef>
+#include <cstring>
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/un.h>
+
+#include "base/concat.h"
+
+namespace hearth::net {
+namespace {
+
+result<address> unix_address(std::string_view path) {
+    address made;
+    auto* un = reinterpret_cast<sockaddr_un*>(&made.storage);
+    if (path.size() >= sizeof un->sun_path) {
+        return fail(errc::invalid_argument, concat("socket path is longer than ",
+                                                   sizeof un->sun_path - 1, " bytes: ", path));
+    }
+    un->sun_family = AF_UNIX;
+    std::memcpy(un->sun_path, path.data(), path.size());
+    made.size = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size() + 1);
+    return made;
+}
+
+}  // namespace
+
+result<address> parse_address(std::string_view text) {
+    if (text.starts_with('/')) {
+        return unix_address(text);
+    }
+    const std::size_t colon = text.rfind(':');
+    std::uint16_t port = 0;
+    const std::string_view digits = colon == std::string_view::npos ? "" : text.substr(colon + 1);
+    const auto [end, failure] = std::from_chars(digits.data(), digits.data() + digits.size(), port);
+    std::string host(text.substr(0, digits.empty() ? 0 : colon));
+    if (failure != std::errc() || end != digits.data() + digits.size() || host.empty()) {
+        return fail(errc::invalid_argument, concat("not an address: \"", text,
+                                                   "\"; expected 127.0.0.1:8080 or [::1]:8080"));
+    }
+    address made;
+    auto* v4 = reinterpret_cast<sockaddr_in*>(&made.storage);
+    auto* v6 = reinterpret_cast<sockaddr_in6*>(&made.storage);
+    if (host.front() == '[' && host.back() == ']') {
+        host = host.substr(1, host.size() - 2);
+    }
+    if (::inet_pton(AF_INET, host.c_str(), &v4->sin_addr) == 1) {
+        v4->sin_family = AF_INET;
+        v4->sin_port = htons(port);
+        made.size = sizeof *v4;
+    } else if (::inet_pton(AF_INET6, host.c_str(), &v6->sin6_addr) == 1) {
+        v6->sin6_family = AF_INET6;
+        v6->sin6_port = htons(port);
+        made.size = sizeof *v6;
+    } else {
+        return fail(errc::invalid_argument, concat("not a numeric address: \"", host, "\""));
+    }
+    return made;
+}
+
+std::string to_text(const address& from) {
+    char host[INET6_ADDRSTRLEN] = "";
+    if (from.family() == AF_INET) {
+        const auto* v4 = reinterpret_cast<const sockaddr_in*>(&from.storage);
+        ::inet_ntop(AF_INET, &v4->sin_addr, host, sizeof host);
+        return concat(host, ":", ntohs(v4->sin_port));
+    }
+    if (from.family() == AF_INET6) {
+        const auto* v6 = reinterpret_cast<const sockaddr_in6*>(&from.storage);
+        ::inet_ntop(AF_INET6, &v6->sin6_addr, host, sizeof host);
+        return concat("[", host, "]:", ntohs(v6->sin6_port));
+    }
+    return "unix";
+}
+
+std::string peer_name(int socket) {
+    address peer;
+    peer.size = sizeof peer.storage;
+    if (::getpeername(socket, reinterpret_cast<sockaddr*>(&peer.storage), &peer.size) != 0) {
+        return "gone";  // the peer reset the connection before it was looked at
+    }
+    return to_text(peer);
+}
+
+std::uint16_t local_port(int socket) {
+    address local;
+    local.size = sizeof local.storage;
+    if (::getsockname(socket, reinterpret_cast<sockaddr*>(&local.storage), &local.size) != 0) {
+        return 0;
+    }
+    if (local.family() == AF_INET) {
+        return ntohs(reinterpret_cast<const sockaddr_in*>(&local.storage)->sin_port);
+    }
+    if (local.family() == AF_INET6) {
+        return ntohs(reinterpret_cast<const sockaddr_in6*>(&local.storage)->sin6_port);
+    }
+    return 0;
+}
+
+}  // namespace hearth::net

@@ -1,0 +1,65 @@
+#include "net/listener.h"
+
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/concat.h"
+#include "net/address.h"
+#include "net/socket_stream.h"
+
+namespace hearth::net {
+
+result<unique_fd> open_listening_socket(const std::string& text, int backlog) {
+    auto where = parse_address(text);
+    if (!where) {
+        return propagate(where);
+    }
+    unique_fd fd(::socket(where->family(), SOCK_STREAM | SOCK_CLOEXEC, 0));
+    if (!fd) {
+        return fail_errno("socket");
+    }
+    const int on = 1;
+    if (where->family() == AF_UNIX) {
+        ::unlink(text.c_str());  // a socket file left by a killed process would refuse the bind
+    } else {
+        ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+        ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
+    }
+    if (::bind(fd.get(), where->data(), where->size) != 0) {
+        return fail_errno(concat("cannot listen on ", text));
+    }
+    if (::listen(fd.get(), backlog) != 0) {
+        return fail_errno(concat("cannot listen on ", text));
+    }
+    return fd;
+}
+
+listener::listener(unique_fd listening)
+    : fd_(std::move(listening)),
+      acceptor_(uring::ring::current(), fd_.get()),
+      port_(local_port(fd_.get())) {}
+
+task<result<std::unique_ptr<stream>>> listener::accept(deadline until) {
+    auto accepted = co_await acceptor_.next(until);
+    if (!accepted) {
+        co_return propagate(accepted);
+    }
+    std::string peer = peer_name(accepted->get());
+    co_return std::make_unique<socket_stream>(std::move(*accepted), std::move(peer));
+}
+
+std::unique_ptr<stream> listener::take_ready() {
+    unique_fd fd = acceptor_.take_ready();
+    if (!fd) {
+        return nullptr;
+    }
+    std::string peer = peer_name(fd.get());
+    return std::make_unique<socket_stream>(std::move(fd), std::move(peer));
+}
+
+task<void> listener::close() {
+    co_await acceptor_.finish();
+    fd_.reset();
+}
+
+}  // namespace hearth::net

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "base/unique_fd.h"
+#include "net/stream.h"
+#include "uring/multishot.h"
+
+namespace hearth::net {
+
+// A listening socket, made before its ring so that errors ("address in use") come at start-up.
+// Several rings share a TCP port by opening it once each: SO_REUSEPORT spreads connections over
+// them.
+[[nodiscard]] result<unique_fd> open_listening_socket(const std::string& address,
+                                                      int backlog = 4096);
+
+// Accepts streams from a listening socket. Ring thread only; close() before destruction.
+class listener {
+public:
+    explicit listener(unique_fd listening);
+
+    // The next connection. errc::closed after close(). Errors such as running out of descriptors
+    // are returned; the listener stays usable.
+    task<result<std::unique_ptr<stream>>> accept(deadline until);
+    // A connection that was accepted before the last accept() ended; null when there is none.
+    [[nodiscard]] std::unique_ptr<stream> take_ready();
+    // Stops accepting. Connections in the kernel's backlog are refused.
+    task<void> close();
+
+    [[nodiscard]] std::uint16_t port() const noexcept { return port_; }
+
+private:
+    unique_fd fd_;
+    uring::acceptor acceptor_;
+    std::uint16_t port_;
+};
+
+}  // namespace hearth::net
