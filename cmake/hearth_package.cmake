@@ -1,0 +1,81 @@
+# Installation, and the Debian package that tools/package builds and lintian checks.
+#
+#   bin/hearth                          the command
+#   libexec/hearth/hearth-sandboxd      started by hearth, not by people
+#   share/hearth/runtimes/python        what runs inside a sandbox, and the examples
+#   share/man/man1/hearth.1
+include(GNUInstallDirs)
+
+if(TARGET hearth)
+    install(TARGETS hearth RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}")
+endif()
+if(TARGET hearth-sandboxd)
+    install(TARGETS hearth-sandboxd RUNTIME DESTINATION "${CMAKE_INSTALL_LIBEXECDIR}/hearth")
+endif()
+install(DIRECTORY "${CMAKE_SOURCE_DIR}/runtimes/python"
+    DESTINATION "${CMAKE_INSTALL_DATADIR}/hearth/runtimes"
+    FILE_PERMISSIONS OWNER_READ OWNER_WRITE GROUP_READ WORLD_READ
+    DIRECTORY_PERMISSIONS OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE
+                          WORLD_READ WORLD_EXECUTE
+    PATTERN "__pycache__" EXCLUDE
+    PATTERN "CMakeLists.txt" EXCLUDE
+    PATTERN "examples" EXCLUDE)
+# Debian's place for examples; not part of what runs.
+install(DIRECTORY "${CMAKE_SOURCE_DIR}/runtimes/python/examples"
+    DESTINATION "${CMAKE_INSTALL_DATADIR}/doc/hearth"
+    FILE_PERMISSIONS OWNER_READ OWNER_WRITE GROUP_READ WORLD_READ
+    DIRECTORY_PERMISSIONS OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ GROUP_EXECUTE
+                          WORLD_READ WORLD_EXECUTE
+    PATTERN "__pycache__" EXCLUDE)
+
+# Debian wants these compressed without a time stamp, so that a build can be repeated bit by bit.
+find_program(HEARTH_GZIP gzip REQUIRED)
+function(hearth_install_compressed source name destination)
+    set(compressed "${CMAKE_BINARY_DIR}/package/${name}.gz")
+    add_custom_command(OUTPUT "${compressed}"
+        COMMAND ${CMAKE_COMMAND} -E make_directory "${CMAKE_BINARY_DIR}/package"
+        COMMAND sh -c "\"$1\" -9 -n -c \"$2\" > \"$3\"" sh
+                "${HEARTH_GZIP}" "${source}" "${compressed}"
+        DEPENDS "${source}" VERBATIM)
+    set_property(GLOBAL APPEND PROPERTY HEARTH_COMPRESSED "${compressed}")
+    install(FILES "${compressed}" DESTINATION "${destination}")
+endfunction()
+hearth_install_compressed("${CMAKE_SOURCE_DIR}/docs/man/hearth.1" hearth.1
+    "${CMAKE_INSTALL_MANDIR}/man1")
+hearth_install_compressed("${CMAKE_SOURCE_DIR}/docs/debian/changelog" changelog
+    "${CMAKE_INSTALL_DATADIR}/doc/hearth")
+install(FILES "${CMAKE_SOURCE_DIR}/docs/debian/copyright"
+    DESTINATION "${CMAKE_INSTALL_DATADIR}/doc/hearth")
+get_property(compressed_files GLOBAL PROPERTY HEARTH_COMPRESSED)
+add_custom_target(hearth_package_files ALL DEPENDS ${compressed_files})
+
+# An installation takes what was built, without building the tests first.
+set(CMAKE_SKIP_INSTALL_ALL_DEPENDENCY ON)
+
+set(CPACK_GENERATOR DEB)
+set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
+set(CPACK_PACKAGE_NAME hearth)
+set(CPACK_PACKAGE_VERSION "${PROJECT_VERSION}")
+set(CPACK_PACKAGE_CONTACT "Hearth maintainers <maintainers@hearth.invalid>")
+set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "self-hosted platform that runs Python functions")
+set(CPACK_DEBIAN_PACKAGE_DESCRIPTION
+"Hearth runs Python functions on one's own machines. A function is uploaded as
+a file or a zip and called over HTTP, synchronously or as a job, in a sandbox
+that stays warm between calls: its own namespaces, read-only root, system call
+filter, and limits on memory and processes.
+.
+This package has the server with its embedded storage, the sandbox manager and
+the Python runtime.")
+set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
+set(CPACK_DEBIAN_PACKAGE_SECTION httpd)
+set(CPACK_DEBIAN_PACKAGE_PRIORITY optional)
+set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
+set(CPACK_DEBIAN_PACKAGE_DEPENDS "python3")
+set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "python3-numpy, python3-pandas, python3-pil")
+set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
+set(CPACK_STRIP_FILES ON)
+# The folders' own modes must not depend on who builds.
+set(CPACK_INSTALL_DEFAULT_DIRECTORY_PERMISSIONS OWNER_READ OWNER_WRITE OWNER_EXECUTE GROUP_READ
+    GROUP_EXECUTE WORLD_READ WORLD_EXECUTE)
+set(CPACK_OUTPUT_FILE_PREFIX "${CMAKE_BINARY_DIR}/package")
+include(CPack)

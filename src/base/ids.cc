@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include <pthread.h>
 #include <sys/random.h>
 
 #include "base/check.h"
@@ -28,6 +29,10 @@ struct random_pool {
     std::size_t used = sizeof bytes;
 };
 thread_local random_pool pool;
+
+// A forked child has its parent's bytes; it must not hand out the same identifiers.
+[[maybe_unused]] const int fork_guard =
+    ::pthread_atfork(nullptr, nullptr, [] { pool.used = sizeof pool.bytes; });
 
 constexpr char hex_digits[] = "0123456789abcdef";
 

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <initializer_list>
 #include <string_view>
+#include <type_traits>
 #include <variant>
 
 // Structured log: one JSON object per line on stderr with level, timestamp, msg and the fields
@@ -17,7 +18,7 @@ enum class level : std::uint8_t { debug, info, warning, error };
 // line.
 struct field {
     std::string_view name;
-    std::variant<std::string_view, std::int64_t, double, bool> value;
+    std::variant<std::string_view, std::int64_t, std::uint64_t, double, bool> value;
 
     field(std::string_view n, std::string_view text) : name(n), value(text) {}
     field(std::string_view n, const char* text) : name(n), value(std::string_view(text)) {}
@@ -25,7 +26,10 @@ struct field {
     field(std::string_view n, double number) : name(n), value(number) {}
     template <std::integral T>
         requires(!std::same_as<T, bool>)
-    field(std::string_view n, T number) : name(n), value(static_cast<std::int64_t>(number)) {}
+    field(std::string_view n, T number)
+        : name(n),
+          value(static_cast<std::conditional_t<std::is_signed_v<T>, std::int64_t, std::uint64_t>>(
+              number)) {}
 };
 
 void set_level(level minimum) noexcept;

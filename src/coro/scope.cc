@@ -1,6 +1,7 @@
 #include "coro/scope.h"
 
 #include <exception>
+#include <utility>
 
 #include "base/concat.h"
 
@@ -22,6 +23,11 @@ public:
         }
         [[nodiscard]] std::suspend_always initial_suspend() const noexcept { return {}; }
         [[nodiscard]] std::suspend_never final_suspend() const noexcept { return {}; }
+        // Unlike other tasks a root always waits at the same place: it shows where it was spawned.
+        template <class Awaitable>
+        Awaitable&& await_transform(Awaitable&& awaitable) noexcept {
+            return std::forward<Awaitable>(awaitable);
+        }
         void return_void() noexcept { owner_.finished(*this); }
 
     private:

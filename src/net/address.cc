@@ -29,6 +29,9 @@ result<address> unix_address(std::string_view path) {
 }  // namespace
 
 result<address> parse_address(std::string_view text) {
+    if (text.contains('\0')) {
+        return fail(errc::invalid_argument, "an address must not contain a zero byte");
+    }
     if (text.starts_with('/')) {
         return unix_address(text);
     }
@@ -44,19 +47,21 @@ result<address> parse_address(std::string_view text) {
     address made;
     auto* v4 = reinterpret_cast<sockaddr_in*>(&made.storage);
     auto* v6 = reinterpret_cast<sockaddr_in6*>(&made.storage);
-    if (host.front() == '[' && host.back() == ']') {
+    const bool bracketed = host.front() == '[' && host.back() == ']';
+    if (bracketed) {
         host = host.substr(1, host.size() - 2);
     }
-    if (::inet_pton(AF_INET, host.c_str(), &v4->sin_addr) == 1) {
+    if (!bracketed && ::inet_pton(AF_INET, host.c_str(), &v4->sin_addr) == 1) {
         v4->sin_family = AF_INET;
         v4->sin_port = htons(port);
         made.size = sizeof *v4;
-    } else if (::inet_pton(AF_INET6, host.c_str(), &v6->sin6_addr) == 1) {
+    } else if (bracketed && ::inet_pton(AF_INET6, host.c_str(), &v6->sin6_addr) == 1) {
         v6->sin6_family = AF_INET6;
         v6->sin6_port = htons(port);
         made.size = sizeof *v6;
     } else {
-        return fail(errc::invalid_argument, concat("not a numeric address: \"", host, "\""));
+        return fail(errc::invalid_argument, concat("not a numeric address: \"", text,
+                                                   "\"; expected 127.0.0.1:8080 or [::1]:8080"));
     }
     return made;
 }
@@ -72,6 +77,12 @@ std::string to_text(const address& from) {
         const auto* v6 = reinterpret_cast<const sockaddr_in6*>(&from.storage);
         ::inet_ntop(AF_INET6, &v6->sin6_addr, host, sizeof host);
         return concat("[", host, "]:", ntohs(v6->sin6_port));
+    }
+    if (from.family() == AF_UNIX && from.size > offsetof(sockaddr_un, sun_path)) {
+        const auto* un = reinterpret_cast<const sockaddr_un*>(&from.storage);
+        const std::size_t room = from.size - offsetof(sockaddr_un, sun_path);
+        const std::string_view path(un->sun_path, ::strnlen(un->sun_path, room));
+        return path.empty() ? "unix" : std::string(path);
     }
     return "unix";
 }

@@ -1,6 +1,9 @@
 #include "net/listener.h"
 
+#include <cerrno>
+
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/concat.h"
@@ -8,6 +11,23 @@
 #include "net/socket_stream.h"
 
 namespace hearth::net {
+
+namespace {
+
+// A socket file left by a killed process would refuse the bind. One that a living server listens on
+// is kept, and so is a file of any other kind.
+void remove_stale_socket(const std::string& path, const address& where) {
+    struct stat status{};
+    if (::lstat(path.c_str(), &status) != 0 || !S_ISSOCK(status.st_mode)) {
+        return;
+    }
+    const unique_fd probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    if (probe && ::connect(probe.get(), where.data(), where.size) != 0 && errno == ECONNREFUSED) {
+        ::unlink(path.c_str());
+    }
+}
+
+}  // namespace
 
 result<unique_fd> open_listening_socket(const std::string& text, int backlog) {
     auto where = parse_address(text);
@@ -20,7 +40,7 @@ result<unique_fd> open_listening_socket(const std::string& text, int backlog) {
     }
     const int on = 1;
     if (where->family() == AF_UNIX) {
-        ::unlink(text.c_str());  // a socket file left by a killed process would refuse the bind
+        remove_stale_socket(text, *where);
     } else {
         ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
         ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);

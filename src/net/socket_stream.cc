@@ -1,6 +1,8 @@
 #include "net/socket_stream.h"
 
+#include <algorithm>
 #include <array>
+#include <utility>
 #include <vector>
 
 #include <netinet/in.h>
@@ -14,7 +16,8 @@
 namespace hearth::net {
 namespace {
 
-constexpr std::size_t parts_inline = 8;  // more need a heap array
+constexpr std::size_t parts_inline = 8;           // more need a heap array
+constexpr std::size_t parts_per_send_max = 1024;  // UIO_MAXIOV of the kernel
 
 // Drops the first `count` bytes of the parts; true while some are left.
 bool drop_front(std::span<iovec>& parts, std::size_t count) {
@@ -43,19 +46,23 @@ task<result<io_buffer>> socket_stream::read(deadline until) {
 }
 
 task<result<>> socket_stream::write(write_parts parts, deadline until) {
+    if (!fd_ || closing_) {
+        co_return fail(errc::closed, "send: the stream was closed");
+    }
+    const gate::pass inside(writers_);
     std::array<iovec, parts_inline> few;
     std::vector<iovec> many;
-    std::span<iovec> left(few.data(), parts.size());
     if (parts.size() > few.size()) {
         many.resize(parts.size());
-        left = many;
     }
+    std::span<iovec> left = many.empty() ? std::span(few).first(parts.size()) : std::span(many);
     for (std::size_t i = 0; i < parts.size(); ++i) {
         left[i] = {const_cast<char*>(parts[i].data()), parts[i].size()};
     }
     drop_front(left, 0);
     while (!left.empty()) {
-        auto sent = co_await uring::send_message(fd_.get(), left, until);
+        auto sent = co_await uring::send_message(
+            fd_.get(), left.first(std::min(left.size(), parts_per_send_max)), until);
         if (!sent) {
             co_return propagate(sent);
         }
@@ -72,10 +79,15 @@ task<result<>> socket_stream::shutdown_write(deadline) {
 }
 
 task<void> socket_stream::close() {
-    if (fd_) {
-        co_await receiver_.finish();
-        fd_.reset();
+    if (!fd_ || std::exchange(closing_, true)) {
+        co_return;
     }
+    if (writers_.inside() > 0) {
+        ::shutdown(fd_.get(), SHUT_RDWR);  // ends their sends with EPIPE
+    }
+    co_await receiver_.finish();
+    co_await writers_.all_left();
+    fd_.reset();
 }
 
 task<result<std::unique_ptr<stream>>> connect_stream(std::string address_text, deadline until) {

@@ -4,6 +4,7 @@
 #include <string>
 
 #include "base/unique_fd.h"
+#include "coro/gate.h"
 #include "net/stream.h"
 #include "uring/multishot.h"
 
@@ -26,6 +27,8 @@ public:
 private:
     unique_fd fd_;
     uring::receiver receiver_;
+    gate writers_;  // coroutines inside write()
+    bool closing_ = false;
     std::string peer_;
 };
 

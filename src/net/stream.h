@@ -36,7 +36,8 @@ public:
     virtual task<result<>> write(write_parts parts, deadline until) = 0;
     // Tells the peer that nothing more will come; reading goes on.
     virtual task<result<>> shutdown_write(deadline until) = 0;
-    // Stops pending operations, waits for them and frees the descriptor. More calls do nothing.
+    // Ends pending reads and writes with errc::closed, waits until they have returned, and frees
+    // the descriptor. More calls do nothing.
     virtual task<void> close() = 0;
 
     // "203.0.113.7:4711" for people and logs; "unix" for a local socket.

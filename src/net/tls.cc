@@ -8,12 +8,14 @@
 
 #include "base/check.h"
 #include "base/concat.h"
+#include "coro/gate.h"
 #include "coro/semaphore.h"
 
 namespace hearth::net {
 namespace {
 
 constexpr std::size_t record_bytes_max = 16 << 10;  // of plain text in one TLS record (RFC 8446)
+constexpr std::size_t encrypt_ahead_max = 8 * record_bytes_max;  // not yet sent, per connection
 
 std::string openssl_errors() {
     std::string text;
@@ -74,6 +76,7 @@ public:
     SSL* native() noexcept { return ssl_.get(); }
 
     task<result<io_buffer>> read(deadline until) override {
+        const gate::pass inside(users_);
         std::array<std::byte, record_bytes_max>& plain = *plain_;
         for (;;) {
             ERR_clear_error();
@@ -85,10 +88,12 @@ public:
             if (reason == SSL_ERROR_ZERO_RETURN) {
                 co_return io_buffer();
             }
+            const std::string errors =
+                reason == SSL_ERROR_WANT_READ ? std::string() : openssl_errors();
+            auto flushed = co_await flush_unless_sending(until);
             if (reason != SSL_ERROR_WANT_READ) {
-                co_return fail(errc::protocol, concat("TLS: ", openssl_errors()));
+                co_return fail(errc::protocol, concat("TLS: ", errors));
             }
-            auto flushed = co_await flush(until);  // key updates want an answer
             if (!flushed) {
                 co_return propagate(flushed);
             }
@@ -104,21 +109,30 @@ public:
     }
 
     task<result<>> write(write_parts parts, deadline until) override {
-        for (const std::string_view part : parts) {
-            if (part.empty()) {
-                continue;
-            }
-            ERR_clear_error();
-            std::size_t count = 0;
-            // A memory BIO takes everything at once.
-            if (SSL_write_ex(ssl_.get(), part.data(), part.size(), &count) != 1) {
-                co_return fail(errc::protocol, concat("TLS: ", openssl_errors()));
+        const gate::pass inside(users_);
+        for (std::string_view part : parts) {
+            while (!part.empty()) {
+                const std::string_view piece = part.substr(0, record_bytes_max);
+                ERR_clear_error();
+                std::size_t count = 0;
+                // A memory BIO takes all of it.
+                if (SSL_write_ex(ssl_.get(), piece.data(), piece.size(), &count) != 1) {
+                    co_return fail(errc::protocol, concat("TLS: ", openssl_errors()));
+                }
+                part.remove_prefix(piece.size());
+                if (BIO_ctrl_pending(outgoing_) >= encrypt_ahead_max) {
+                    auto flushed = co_await flush(until);
+                    if (!flushed) {
+                        co_return flushed;
+                    }
+                }
             }
         }
         co_return co_await flush(until);
     }
 
     task<result<>> shutdown_write(deadline until) override {
+        const gate::pass inside(users_);
         ERR_clear_error();
         SSL_shutdown(ssl_.get());  // 0: close_notify queued, the peer's not seen yet
         auto flushed = co_await flush(until);
@@ -128,7 +142,10 @@ public:
         co_return co_await inner_->shutdown_write(until);
     }
 
-    task<void> close() override { co_await inner_->close(); }
+    task<void> close() override {
+        co_await inner_->close();
+        co_await users_.all_left();
+    }
     [[nodiscard]] const std::string& peer() const noexcept override { return inner_->peer(); }
 
 private:
@@ -152,6 +169,15 @@ private:
         co_return sent;
     }
 
+    // Sends what reading gave rise to: answers to key updates, alerts. A writer that is sending
+    // takes these along; to wait for it here would keep both ends from reading while both write.
+    task<result<>> flush_unless_sending(deadline until) {
+        if (BIO_ctrl_pending(outgoing_) == 0 || sending_.available() == 0) {
+            co_return result<>{};
+        }
+        co_return co_await flush(until);
+    }
+
     // Moves received bytes in; false at the end of the stream.
     task<result<bool>> fill(deadline until) {
         auto received = co_await inner_->read(until);
@@ -173,6 +199,7 @@ private:
     BIO* incoming_;  // owned by ssl_
     BIO* outgoing_;  // owned by ssl_
     semaphore sending_{1};
+    gate users_;
     std::unique_ptr<std::array<std::byte, record_bytes_max>> plain_ =
         std::make_unique<std::array<std::byte, record_bytes_max>>();
 };

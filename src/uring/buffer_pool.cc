@@ -24,6 +24,7 @@ result<std::unique_ptr<buffer_pool>> buffer_pool::create(io_uring& kernel, unsig
     if (const int status = io_uring_register_buf_ring(&kernel, &registration, 0); status < 0) {
         return fail_errno("io_uring buffer ring (Linux 5.19 or newer is needed)", -status);
     }
+    pool->registered_ = true;
     io_uring_buf_ring_init(pool->shared_);
     for (unsigned id = 0; id < count; ++id) {
         pool->give_back(static_cast<std::uint16_t>(id));
@@ -32,9 +33,11 @@ result<std::unique_ptr<buffer_pool>> buffer_pool::create(io_uring& kernel, unsig
 }
 
 buffer_pool::~buffer_pool() {
-    if (shared_ != nullptr) {
-        HEARTH_CHECK(available_ == count_ || available_ == 0, "a buffer outlives its ring");
+    if (registered_) {
+        HEARTH_CHECK(available_ == count_, "a buffer outlives its ring");
         io_uring_unregister_buf_ring(&kernel_, group);
+    }
+    if (shared_ != nullptr) {
         ::munmap(shared_, count_ * sizeof(io_uring_buf));
     }
 }

@@ -43,6 +43,7 @@ private:
     unsigned bytes_each_;
     unsigned available_ = 0;
     io_uring_buf_ring* shared_ = nullptr;
+    bool registered_ = false;
     std::unique_ptr<std::byte[]> memory_;
     wait_list returned_;
 };

@@ -46,10 +46,12 @@ void multishot::complete(int result, std::uint32_t flags) noexcept {
 task<void> multishot::finish() {
     finishing_ = true;
     pause();
+    changed_.notify_all();
+    home_.buffers().returned().notify_all();  // a starved receiver waits there
     while (armed_) {
         co_await changed_.wait_unstoppable();
     }
-    changed_.notify_all();
+    co_await readers_.all_left();
 }
 
 void receiver::prepare(io_uring_sqe& entry) noexcept {
@@ -71,6 +73,7 @@ void receiver::accept_result(int result, std::uint32_t flags) noexcept {
 }
 
 task<result<io_buffer>> receiver::next(deadline until) {
+    const gate::pass inside(readers_);
     for (;;) {
         while (!unread_.empty()) {
             io_buffer first = std::move(unread_.front());
@@ -121,6 +124,7 @@ unique_fd acceptor::take_ready() noexcept {
 }
 
 task<result<unique_fd>> acceptor::next(deadline until) {
+    const gate::pass inside(readers_);
     for (;;) {
         if (unique_fd first = take_ready()) {
             co_return first;
@@ -148,6 +152,7 @@ void readiness::accept_result(int, std::uint32_t) noexcept {
 }
 
 task<result<>> readiness::next(deadline until) {
+    const gate::pass inside(readers_);
     for (;;) {
         if (std::exchange(ready_, false)) {
             co_return result<>{};

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
+#include "coro/gate.h"
 #include "coro/task.h"
 #include "coro/wait_list.h"
 #include "uring/buffer_pool.h"
@@ -16,7 +17,8 @@ namespace hearth::uring {
 
 // One submission, many completions. The operation stays armed between results; when the kernel ends
 // it (no buffers, an error, our pause) it is armed again at the next demand. finish() must have
-// been awaited before destruction: it cancels and awaits the last completion. Ring thread only.
+// been awaited before destruction: it cancels, awaits the last completion, and lets coroutines that
+// are in next() leave it. Ring thread only.
 class multishot : private completion_target {
 public:
     multishot(const multishot&) = delete;
@@ -39,6 +41,7 @@ protected:
 
     ring& home_;
     wait_list changed_;
+    gate readers_;        // coroutines inside next()
     int last_error_ = 0;  // errno that ended the operation, not ECANCELED
 
 private:

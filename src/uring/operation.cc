@@ -1,5 +1,7 @@
 #include "uring/operation.h"
 
+#include <cerrno>
+
 namespace hearth::uring {
 
 bool operation::begin(std::coroutine_handle<> caller, stop_source* stop) {
@@ -25,6 +27,10 @@ void operation::cut(cut_off reason) noexcept {
 }
 
 void operation::complete(int result, std::uint32_t) noexcept {
+    if (result == -EINTR && cut_off_ == cut_off::none && restartable_) {
+        ring::current().start(*this);  // a signal came first: nothing was done
+        return;
+    }
     stop_callback::unlink();
     disarm();
     result_ = result;

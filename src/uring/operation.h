@@ -27,7 +27,9 @@ public:
     }
 
 protected:
-    explicit operation(deadline until) noexcept : until_(until) {}
+    // `restartable`: begun again when a signal interrupts it.
+    explicit operation(deadline until, bool restartable = true) noexcept
+        : until_(until), restartable_(restartable) {}
     ~operation() = default;
 
     // The kernel's result, or why the operation was cut off. `what` names it in messages.
@@ -43,6 +45,7 @@ private:
     void on_timer() noexcept final { cut(cut_off::timed_out); }
 
     deadline until_;
+    bool restartable_;
     std::coroutine_handle<> caller_;
     int result_ = -ECANCELED;
     cut_off cut_off_ = cut_off::none;
@@ -99,12 +102,12 @@ private:
     std::span<std::byte> into_;
 };
 
-// Connects a socket.
+// Connects a socket. An interrupted connect goes on in the kernel and cannot be begun again.
 class [[nodiscard]] connect_socket final : public operation {
 public:
     // `address` must stay valid until the result.
     connect_socket(int fd, const sockaddr* address, socklen_t size, deadline until) noexcept
-        : operation(until), fd_(fd), address_(address), size_(size) {}
+        : operation(until, false), fd_(fd), address_(address), size_(size) {}
     [[nodiscard]] result<> await_resume() const;
 
 private:

@@ -1,13 +1,14 @@
 #include "uring/ring.h"
 
 #include <algorithm>
+#include <bit>
 #include <cerrno>
 
 #include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "base/check.h"
-#include "base/log.h"
+#include "base/concat.h"
 #include "uring/buffer_pool.h"
 #include "uring/probe.h"
 
@@ -16,6 +17,26 @@ namespace {
 
 constexpr std::size_t resumes_per_turn_max = 256;  // then completions get their turn
 constexpr unsigned completion_reserve = 64;        // for cancel requests and multishot bursts
+constexpr unsigned completion_entries_min = 2 * completion_reserve;
+constexpr unsigned buffer_count_min = 4;        // the last quarter is always copied out and reused
+constexpr unsigned buffer_count_max = 1 << 15;  // of the kernel's buffer rings
+
+result<> check_options(const ring_options& options) {
+    if (options.submission_entries == 0 ||
+        options.completion_entries < std::max(completion_entries_min, options.submission_entries)) {
+        return fail(errc::invalid_argument,
+                    concat("a ring needs submission entries, and at least as many completion "
+                           "entries, of which the minimum is ",
+                           completion_entries_min));
+    }
+    if (!std::has_single_bit(options.buffer_count) || options.buffer_count < buffer_count_min ||
+        options.buffer_count > buffer_count_max || options.buffer_bytes == 0) {
+        return fail(errc::invalid_argument,
+                    concat("a ring's buffer count must be a power of two from ", buffer_count_min,
+                           " to ", buffer_count_max, " and its buffers not empty"));
+    }
+    return {};
+}
 
 }  // namespace
 
@@ -59,6 +80,9 @@ result<std::unique_ptr<ring>> ring::create(const ring_options& options) {
 
 result<> ring::open(const ring_options& options) {
     HEARTH_CHECK(executor::current() == nullptr, "the thread has an event loop already");
+    if (auto sensible = check_options(options); !sensible) {
+        return sensible;
+    }
     io_uring_params parameters{};
     parameters.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN |
                        IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP;
@@ -90,7 +114,8 @@ ring::~ring() {
         wake_watch_->stopping = true;
         wake_watch_->signal();
         while (in_flight_ > 0) {
-            turn();
+            resume_due();
+            exchange();
         }
     }
     remote_tasks_.reset();
@@ -112,18 +137,22 @@ void ring::wake() noexcept {
 }
 
 void ring::run_until(const bool& done) {
-    while (!done || has_ready() || remote_tasks_->size() > 0) {
-        turn();
+    // Looked at between resuming and waiting: the wait has no end once nothing is left to complete.
+    for (resume_due(); !done || has_ready() || remote_tasks_->size() > 0; resume_due()) {
+        exchange();
     }
 }
 
-void ring::turn() {
+void ring::resume_due() {
     ++statistics_.turns;
     run_ready(resumes_per_turn_max);
     if (std::exchange(wake_watch_->signalled, false)) {
         run_remote();
     }
     timers().expire(steady_clock::now());
+}
+
+void ring::exchange() {
     enter(!has_ready());
     collect();
 }

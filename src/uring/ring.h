@@ -20,8 +20,9 @@ class buffer_pool;
 
 struct ring_options {
     unsigned submission_entries = 512;
-    unsigned completion_entries = 4096;
-    unsigned buffer_count = 1024;  // of the pool that receives read into; a power of two
+    unsigned completion_entries = 4096;  // at least 128, and not fewer than submission entries
+    unsigned buffer_count =
+        1024;  // of the pool that receives read into; a power of two, 4 to 32768
     unsigned buffer_bytes = 4096;
 };
 
@@ -93,7 +94,8 @@ private:
     ring() = default;
     result<> open(const ring_options& options);
     void run_until(const bool& done);
-    void turn();
+    void resume_due();  // the first half of a turn of the loop
+    void exchange();    // the second: submits, waits and collects
     void enter(bool wait);
     void collect();
     void submit(completion_target& target) noexcept;

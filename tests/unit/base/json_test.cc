@@ -1,8 +1,8 @@
 #include "base/json.h"
 
-#include <gtest/gtest.h>
-
 #include <map>
+
+#include <gtest/gtest.h>
 
 namespace hearth {
 namespace {
@@ -26,8 +26,8 @@ TEST(json_scan, hands_on_each_members_text_unchanged) {
 
 TEST(json_scan, refuses_what_is_not_one_object) {
     for (const std::string_view text :
-         {"", "   ", "[]", "1", "{", "{\"a\":}", "{\"a\":1,}", "{\"a\":NaN}", "{\"a\":1}x", "{\"a\":01}",
-          "{\"a\":\"\xff\"}", "{\"a\":1,\"a\":2}", "{'a':1}"}) {
+         {"", "   ", "[]", "1", "{", "{\"a\":}", "{\"a\":1,}", "{\"a\":NaN}", "{\"a\":1}x",
+          "{\"a\":01}", "{\"a\":\"\xff\"}", "{\"a\":1,\"a\":2}", "{'a':1}"}) {
         EXPECT_FALSE(json::scan_object(text, [](auto, auto) {})) << text;
     }
 }
@@ -52,7 +52,8 @@ TEST(json_writer, escapes_text_and_replaces_invalid_utf8) {
     out.member_raw("raw", "[1,2]");
     out.end_object();
     EXPECT_EQ(out.view(),
-              "{\"text\":\"line\\n\\\"\\u0001 \xef\xbf\xbd ok\",\"count\":3,\"flag\":true,\"raw\":[1,2]}");
+              "{\"text\":\"line\\n\\\"\\u0001 \xef\xbf\xbd "
+              "ok\",\"count\":3,\"flag\":true,\"raw\":[1,2]}");
 }
 
 TEST(json_document, reads_typed_values) {

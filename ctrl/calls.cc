@@ -1,0 +1,120 @@
+#include "ctrl/calls.h"
+
+#include "base/log.h"
+
+namespace hearth::ctrl {
+namespace {
+
+constexpr seconds record_wait{30};
+
+}  // namespace
+
+struct calls::live_call {
+    faas::invocation call;
+    deadline until;
+    epoch_ms began_at = wall_clock_ms();
+    event ended;
+    result<faas::outcome> end = fail(errc::internal, "the call has not ended");
+    bool caller_waits = true;
+    faas::invocation_record kept;  // for the log, once it has ended
+};
+
+task<result<faas::outcome>> calls::run(faas::invocation call, deadline until) {
+    auto live = std::make_shared<live_call>();
+    live->call = std::move(call);
+    live->until = until;
+    if (!running_.spawn(execute(live))) {
+        co_return fail(errc::limit_exceeded, "too many calls are running");
+    }
+    auto ended = co_await live->ended.wait(until);
+    if (!live->ended.is_set()) {
+        live->caller_waits = false;
+        ++statistics_.abandoned;
+        abandoned_.emplace(live->call.job_id, live);
+        co_return propagate(ended);
+    }
+    co_return std::move(live->end);
+}
+
+task<void> calls::execute(std::shared_ptr<live_call> live) {
+    live->end = co_await invoker_.invoke(live->call, live->until);
+    faas::invocation_record& kept = live->kept;
+    kept.job_id = live->call.job_id;
+    kept.request_id = live->call.request_id;
+    kept.function_id = live->call.target->id;
+    kept.attempts = 1;
+    kept.created_at = live->began_at;
+    kept.updated_at = wall_clock_ms();
+    if (live->end) {
+        kept.end = *live->end;
+    } else {
+        kept.end.error_type = faas::error_type::start_failed;
+        kept.end.error_message = live->end.error().message;
+        kept.attempts = 0;
+    }
+    kept.status = kept.end.status;
+    // A refusal that the caller hears of leaves nothing to record.
+    const bool recorded = live->end.has_value() || !live->caller_waits;
+    live->ended.set();
+    if (recorded) {
+        co_await record(*live);
+    }
+    abandoned_.erase(kept.job_id);
+}
+
+task<void> calls::record(const live_call& live) {
+    auto finished = co_await log_.finish(live.kept, after(record_wait));
+    if (!finished) {
+        ++statistics_.records_lost;
+        log::warning("an outcome was not recorded",
+                     {{"jobId", live.kept.job_id}, {"reason", finished.error().message}});
+    }
+}
+
+task<result<>> calls::enqueue(const faas::invocation& call, deadline until) {
+    faas::invocation_record record;
+    record.job_id = call.job_id;
+    record.request_id = call.request_id;
+    record.function_id = call.target->id;
+    record.status = faas::invocation_status::queued;
+    record.created_at = record.updated_at = wall_clock_ms();
+    if (auto created = co_await log_.create(record, until); !created) {
+        co_return created;
+    }
+    auto queued = co_await queue_.enqueue({.job_id = call.job_id,
+                                           .request_id = call.request_id,
+                                           .function_id = call.target->id,
+                                           .event = call.event},
+                                          until);
+    if (!queued) {
+        // The caller is told that the job was not taken; its record must not promise otherwise.
+        record.status = faas::invocation_status::failed;
+        record.end.error_type = faas::error_type::start_failed;
+        record.end.error_message = "not accepted: " + queued.error().message;
+        if (auto withdrawn = co_await log_.finish(record, after(record_wait)); !withdrawn) {
+            log::warning("a refused job's record stays",
+                         {{"jobId", call.job_id}, {"reason", withdrawn.error().message}});
+        }
+    }
+    co_return queued;
+}
+
+task<result<faas::invocation_record>> calls::status(const std::string& job_id, deadline until) {
+    if (const auto found = abandoned_.find(job_id); found != abandoned_.end()) {
+        const live_call& live = *found->second;
+        if (live.ended.is_set()) {
+            co_return live.kept;
+        }
+        faas::invocation_record record;
+        record.job_id = job_id;
+        record.request_id = live.call.request_id;
+        record.function_id = live.call.target->id;
+        record.status = faas::invocation_status::running;
+        record.attempts = 1;
+        record.created_at = record.updated_at = live.began_at;
+        co_return record;
+    }
+    co_return co_await log_.get(job_id, until);
+}
+
+}  // namespace hearth::ctrl

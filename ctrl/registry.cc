@@ -1,0 +1,199 @@
+#include "ctrl/registry.h"
+
+#include <algorithm>
+#include <unordered_set>
+
+#include "base/concat.h"
+#include "base/ids.h"
+#include "base/log.h"
+#include "faas/archive.h"
+
+namespace hearth::ctrl {
+namespace {
+
+constexpr std::size_t page_size = 500;
+constexpr std::size_t cache_entries_max = 100'000;
+
+bool has(const std::vector<std::string>& modules, std::string_view name) {
+    return std::ranges::find(modules, name) != modules.end();
+}
+
+// The handlers that are tried in order when none is given: always several, whereas a handler that
+// was given stands alone and is kept by later uploads.
+std::vector<std::string> default_handlers(const faas::function& record,
+                                          const std::vector<std::string>& modules) {
+    if (record.kind == faas::code_kind::python_file) {
+        const std::string stem = record.code_file.substr(0, record.code_file.size() - 3);
+        return {stem + ".handler", stem + ".lambda_handler", stem + ".main"};
+    }
+    if (!has(modules, "main") && has(modules, "lambda_function")) {
+        return {"lambda_function.lambda_handler", "main.handler"};
+    }
+    return {"main.handler", "lambda_function.lambda_handler"};
+}
+
+}  // namespace
+
+task<result<shared_function>> registry::get(std::string_view id, deadline until) {
+    if (const auto found = cache_.find(std::string(id)); found != cache_.end()) {
+        co_return found->second;
+    }
+    auto stored = co_await table_.get(id, until);
+    if (!stored) {
+        co_return propagate(stored);
+    }
+    if (cache_.size() >= cache_entries_max) {
+        cache_.clear();
+    }
+    auto shared = std::make_shared<const faas::function>(std::move(*stored));
+    // An update that came in between has put a newer one here.
+    co_return cache_.try_emplace(shared->id, shared).first->second;
+}
+
+task<result<faas::page<faas::function>>> registry::list(std::size_t limit, std::string_view cursor,
+                                                        deadline until) {
+    return table_.list(limit, cursor, until);
+}
+
+// Stores the form's file and sets what follows from it: hash, size, kind, handlers.
+task<result<>> registry::apply_code(faas::function& record, const function_form& form,
+                                    deadline until) {
+    std::vector<std::string> modules;
+    if (form.upload) {
+        const function_form::code& code = *form.upload;
+        if (code.kind == faas::code_kind::zip) {
+            auto checked =
+                co_await blocking_.run([&] { return faas::check_archive(code.file.get()); });
+            if (!checked) {
+                co_return propagate(checked);
+            }
+            if (!*checked) {
+                co_return propagate(*checked);
+            }
+            modules = std::move((*checked)->top_level_modules);
+        }
+        auto stored = co_await store_.put(code.sha256, code.file.get(), code.size, until);
+        if (!stored) {
+            co_return stored;
+        }
+        record.kind = code.kind;
+        record.code_file = code.file_name;
+        record.code_sha256 = code.sha256;
+        record.code_size = static_cast<std::int64_t>(code.size);
+    }
+    if (form.handler) {
+        record.handlers = {*form.handler};
+    } else if (form.upload && record.handlers.size() != 1) {
+        record.handlers = default_handlers(record, modules);
+    }
+    record.handler = record.handlers.front();
+    co_return result<>{};
+}
+
+task<result<shared_function>> registry::create(const function_form& form, deadline until) {
+    if (!form.upload || form.upload->size == 0) {
+        co_return fail(errc::invalid_argument,
+                       "The part \"file\" is missing or empty: -F file=@hello.py");
+    }
+    faas::function record;
+    record.id = make_uuid();
+    record.runtime = form.runtime.value_or("python");
+    record.memory_mb = form.memory_mb.value_or(faas::memory_mb_default);
+    record.timeout_ms = form.timeout_ms.value_or(faas::timeout_ms_default);
+    record.env = form.env.value_or(faas::environment{});
+    record.created_at = record.updated_at = wall_clock_ms();
+    const std::string_view file = form.upload->file_name;
+    record.name = form.name.value_or(
+        std::string(file.substr(0, std::min(file.rfind('.'), faas::name_bytes_max))));
+    if (auto applied = co_await apply_code(record, form, until); !applied) {
+        co_return propagate(applied);
+    }
+    if (auto created = co_await table_.create(record, until); !created) {
+        co_return propagate(created);
+    }
+    auto shared = std::make_shared<const faas::function>(std::move(record));
+    cache_.insert_or_assign(shared->id, shared);
+    log::info("function uploaded", {{"functionId", shared->id}, {"name", shared->name}});
+    co_return shared;
+}
+
+task<result<shared_function>> registry::update(std::string_view id, const function_form& form,
+                                               deadline until) {
+    auto stored = co_await table_.get(id, until);
+    if (!stored) {
+        co_return propagate(stored);
+    }
+    faas::function record = std::move(*stored);
+    if (form.expected_revision && *form.expected_revision != record.revision) {
+        co_return fail(errc::conflict,
+                       concat("The function is at revision ", record.revision, ", not ",
+                              *form.expected_revision, ". Read it again and repeat the change."));
+    }
+    if (form.upload && form.upload->size == 0) {
+        co_return fail(errc::invalid_argument, "The part \"file\" is empty.");
+    }
+    record.name = form.name.value_or(record.name);
+    record.memory_mb = form.memory_mb.value_or(record.memory_mb);
+    record.timeout_ms = form.timeout_ms.value_or(record.timeout_ms);
+    record.env = form.env.value_or(record.env);
+    if (auto applied = co_await apply_code(record, form, until); !applied) {
+        co_return propagate(applied);
+    }
+    ++record.revision;
+    record.updated_at = wall_clock_ms();
+    if (auto updated = co_await table_.update(record, until); !updated) {
+        co_return propagate(updated);
+    }
+    auto shared = std::make_shared<const faas::function>(std::move(record));
+    cache_.insert_or_assign(shared->id, shared);
+    invoker_.retire(shared->id, shared->revision);
+    log::info("function updated", {{"functionId", shared->id}, {"revision", shared->revision}});
+    co_return shared;
+}
+
+task<result<>> registry::remove(std::string_view id, deadline until) {
+    auto removed = co_await table_.remove(id, until);
+    if (removed) {
+        cache_.erase(std::string(id));
+        invoker_.retire(id, 0);
+        log::info("function deleted", {{"functionId", id}});
+    }
+    co_return removed;
+}
+
+task<result<std::size_t>> registry::collect_garbage(deadline until) {
+    std::unordered_set<std::string> used;
+    std::string cursor;
+    do {
+        auto functions = co_await table_.list(page_size, cursor, until);
+        if (!functions) {
+            co_return propagate(functions);
+        }
+        for (faas::function& each : functions->items) {
+            used.insert(std::move(each.code_sha256));
+        }
+        cursor = std::move(functions->cursor);
+    } while (!cursor.empty());
+    std::size_t removed = 0;
+    std::string last;
+    for (;;) {
+        auto held = co_await store_.list(last, page_size, until);
+        if (!held) {
+            co_return propagate(held);
+        }
+        if (held->empty()) {
+            co_return removed;
+        }
+        for (const std::string& each : *held) {
+            if (!used.contains(each)) {
+                if (auto gone = co_await store_.remove(each, until); !gone) {
+                    co_return propagate(gone);
+                }
+                ++removed;
+            }
+        }
+        last = held->back();
+    }
+}
+
+}  // namespace hearth::ctrl

@@ -1,0 +1,1 @@
+"""Splitting and counting, as a package so that the example shows an import inside a zip."""

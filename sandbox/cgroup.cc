@@ -1,0 +1,234 @@
+#include "sandbox/cgroup.h"
+
+#include <algorithm>
+#include <cerrno>
+
+#include <fcntl.h>
+#include <sys/eventfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/concat.h"
+#include "base/log.h"
+#include "sandbox/small_file.h"
+
+namespace hearth::sandbox {
+namespace {
+
+constexpr std::uint64_t cpu_period_usec = 100'000;  // the kernel's default
+constexpr std::uint64_t millis_per_cpu = 1'000;
+
+std::uint64_t cpu_quota_usec(std::uint32_t cpu_millis) {
+    return cpu_period_usec * cpu_millis / millis_per_cpu;
+}
+
+// Swap would turn a memory limit into a slow host; where the kernel has no such file there is no
+// swap accounting and nothing to switch off.
+result<> write_if_present(int directory, const char* name, std::string_view text) {
+    auto written = write_file_at(directory, name, text);
+    if (!written && written.error().os_error == ENOENT) {
+        return {};
+    }
+    return written;
+}
+
+result<> limit_memory(int directory, bool is_v2, std::uint64_t bytes) {
+    const std::string text = concat(bytes);
+    if (is_v2) {
+        if (auto ok = write_file_at(directory, "memory.max", text); !ok) {
+            return ok;
+        }
+        // One process out of memory takes the whole sandbox: a half-dead function is no use.
+        if (auto ok = write_file_at(directory, "memory.oom.group", "1"); !ok) {
+            return ok;
+        }
+        return write_if_present(directory, "memory.swap.max", "0");
+    }
+    if (auto ok = write_file_at(directory, "memory.limit_in_bytes", text); !ok) {
+        return ok;
+    }
+    return write_if_present(directory, "memory.memsw.limit_in_bytes", text);
+}
+
+result<> limit_cpu(int directory, bool is_v2, std::uint32_t cpu_millis) {
+    if (is_v2) {
+        return write_file_at(directory, "cpu.max",
+                             concat(cpu_quota_usec(cpu_millis), " ", cpu_period_usec));
+    }
+    if (auto ok = write_file_at(directory, "cpu.cfs_period_us", concat(cpu_period_usec)); !ok) {
+        return ok;
+    }
+    return write_file_at(directory, "cpu.cfs_quota_us", concat(cpu_quota_usec(cpu_millis)));
+}
+
+std::uint64_t read_number(int directory, const char* name, std::string_view key = {}) {
+    const auto text = read_file_at(directory, name);
+    return text ? number_after(*text, key) : 0;
+}
+
+}  // namespace
+
+int cgroup::placement() const {
+    for (std::size_t i = 0; i < directories_.size(); ++i) {
+        if (tree_->hierarchies_[i].is_v2) {
+            return directories_[i].get();
+        }
+    }
+    return -1;
+}
+
+result<> cgroup::admit(pid_t process) const {
+    for (std::size_t i = 0; i < directories_.size(); ++i) {
+        if (tree_->hierarchies_[i].is_v2) {
+            continue;
+        }
+        if (auto ok = write_file_at(directories_[i].get(), "cgroup.procs", concat(process)); !ok) {
+            return ok;
+        }
+    }
+    return {};
+}
+
+unique_fd cgroup::open_memory_peak() const {
+    for (std::size_t i = 0; i < directories_.size(); ++i) {
+        const auto& where = tree_->hierarchies_[i];
+        if (!where.memory) {
+            continue;
+        }
+        const auto open = [&](const char* name) {
+            return unique_fd(::openat(directories_[i].get(), name, O_RDONLY | O_CLOEXEC));
+        };
+        if (!where.is_v2) {
+            return open("memory.max_usage_in_bytes");
+        }
+        auto peak = open("memory.peak");  // Linux 5.19
+        return peak ? std::move(peak) : open("memory.current");
+    }
+    return {};
+}
+
+result<unique_fd> cgroup::watch_out_of_memory() const {
+    for (std::size_t i = 0; i < directories_.size(); ++i) {
+        const auto& where = tree_->hierarchies_[i];
+        if (!where.memory || where.is_v2) {
+            continue;
+        }
+        const int directory = directories_[i].get();
+        const unique_fd control(::openat(directory, "memory.oom_control", O_RDONLY | O_CLOEXEC));
+        unique_fd event(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
+        if (!control || !event) {
+            return fail_errno("watching memory.oom_control");
+        }
+        auto registered = write_file_at(directory, "cgroup.event_control",
+                                        concat(event.get(), " ", control.get()));
+        if (!registered) {
+            return propagate(registered);
+        }
+        return event;
+    }
+    return unique_fd();
+}
+
+cgroup_usage cgroup::usage() const {
+    cgroup_usage used;
+    for (std::size_t i = 0; i < directories_.size(); ++i) {
+        const auto& where = tree_->hierarchies_[i];
+        const int directory = directories_[i].get();
+        if (where.is_v2) {
+            used.cpu_usec = read_number(directory, "cpu.stat", "usage_usec");
+        }
+        if (where.memory) {
+            const char* events = where.is_v2 ? "memory.events" : "memory.oom_control";
+            const char* peak = where.is_v2 ? "memory.peak" : "memory.max_usage_in_bytes";
+            used.oom_kills = static_cast<std::uint32_t>(read_number(directory, events, "oom_kill"));
+            used.memory_peak_bytes = read_number(directory, peak);
+        }
+    }
+    return used;
+}
+
+void cgroup::kill() const {
+    // Sandboxd kills init by its pidfd as well, so a kernel without cgroup.kill (before 5.14) loses
+    // nothing but the reach to frozen processes.
+    if (const int directory = placement(); directory >= 0) {
+        [[maybe_unused]] const auto written = write_file_at(directory, "cgroup.kill", "1");
+    }
+}
+
+result<> cgroup::remove() {
+    for (const auto& where : tree_->hierarchies_) {
+        if (::unlinkat(where.directory.get(), name_.c_str(), AT_REMOVEDIR) == 0 ||
+            errno == ENOENT) {
+            continue;
+        }
+        if (errno == EBUSY) {
+            return fail(errc::conflict, concat("cgroup ", where.path, "/", name_, " is busy"));
+        }
+        return fail_errno(concat("rmdir of cgroup ", where.path, "/", name_));
+    }
+    directories_.clear();
+    return {};
+}
+
+result<cgroup> cgroup_tree::make(const std::string& name, const cgroup_limits& limits) const {
+    cgroup made(*this, name);
+    const auto build = [&]() -> result<> {
+        for (const hierarchy& where : hierarchies_) {
+            constexpr mode_t mode = 0755;
+            if (::mkdirat(where.directory.get(), name.c_str(), mode) != 0) {
+                return fail_errno(concat("mkdir of cgroup ", where.path, "/", name));
+            }
+            unique_fd directory(
+                ::openat(where.directory.get(), name.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+            if (!directory) {
+                return fail_errno(concat("open of cgroup ", where.path, "/", name));
+            }
+            made.directories_.push_back(std::move(directory));
+            const int fd = made.directories_.back().get();
+            if (where.memory) {
+                if (auto ok = limit_memory(fd, where.is_v2, limits.memory_bytes); !ok) {
+                    return ok;
+                }
+            }
+            if (where.pids) {
+                if (auto ok = write_file_at(fd, "pids.max", concat(limits.pids)); !ok) {
+                    return ok;
+                }
+            }
+            if (where.cpu && limits.cpu_millis != 0) {
+                if (auto ok = limit_cpu(fd, where.is_v2, limits.cpu_millis); !ok) {
+                    return ok;
+                }
+            }
+        }
+        return {};
+    };
+    if (auto ok = build(); !ok) {
+        [[maybe_unused]] const auto removed = made.remove();
+        return propagate(ok);
+    }
+    return made;
+}
+
+result<> cgroup_tree::remove() const {
+    for (const hierarchy& where : hierarchies_) {
+        if (::rmdir(where.path.c_str()) != 0 && errno != ENOENT) {
+            return fail_errno(concat("rmdir of cgroup ", where.path));
+        }
+    }
+    return {};
+}
+
+bool cgroup_tree::limits_memory() const {
+    return std::ranges::any_of(hierarchies_, &hierarchy::memory);
+}
+
+bool cgroup_tree::limits_pids() const {
+    return std::ranges::any_of(hierarchies_, &hierarchy::pids);
+}
+
+bool cgroup_tree::limits_cpu() const {
+    return std::ranges::any_of(hierarchies_, &hierarchy::cpu);
+}
+
+}  // namespace hearth::sandbox

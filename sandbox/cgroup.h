@@ -1,0 +1,110 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <sys/types.h>
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "sandbox/protocol.h"
+
+// Cgroups: what a sandbox may use, where its processes are, and how all of them are killed at once.
+//
+// Two forms. Unified: v2 with memory and pids does everything. Hybrid: the host's v1 controllers
+// hold the limits, and the v2 tree beside them, which has no controllers, places and kills. Each
+// sandbox has one directory per hierarchy, below one of the instance: …/hearth-<instance>/slot-<n>.
+
+namespace hearth::sandbox {
+
+struct cgroup_limits {
+    std::uint64_t memory_bytes = 0;
+    std::uint32_t pids = 0;        // the sandbox's init included
+    std::uint32_t cpu_millis = 0;  // thousandths of one CPU; 0: no limit
+};
+
+struct cgroup_usage {
+    std::uint32_t oom_kills = 0;
+    std::uint64_t memory_peak_bytes = 0;
+    std::uint64_t cpu_usec = 0;
+};
+
+class cgroup_tree;
+
+// The cgroups of one sandbox. The directories stay until remove() has succeeded.
+class cgroup {
+public:
+    // For CLONE_INTO_CGROUP; -1 without a v2 tree.
+    [[nodiscard]] int placement() const;
+    // Puts a process that was born by placement() into the v1 hierarchies as well. Their limits are
+    // set already, so that it never runs without them.
+    [[nodiscard]] result<> admit(pid_t process) const;
+    // The high-water mark's file, read-only; empty where memory is not limited.
+    [[nodiscard]] unique_fd open_memory_peak() const;
+    // v1 kills one process and lets the rest run: an eventfd, non-blocking, that becomes readable
+    // when the sandbox is out of memory, so that all of it can be ended. Empty on v2, where the
+    // kernel does that.
+    [[nodiscard]] result<unique_fd> watch_out_of_memory() const;
+    [[nodiscard]] cgroup_usage usage() const;
+    void kill() const;
+    // errc::conflict while a process of it is still ending: try again.
+    [[nodiscard]] result<> remove();
+
+private:
+    friend class cgroup_tree;
+    explicit cgroup(const cgroup_tree& tree, std::string name)
+        : tree_(&tree), name_(std::move(name)) {}
+
+    const cgroup_tree* tree_;
+    std::string name_;
+    std::vector<unique_fd> directories_;  // one per hierarchy of the tree, in its order
+};
+
+class cgroup_tree {
+public:
+    // Finds the form, takes the instance's directories for itself and clears what an earlier
+    // process of the instance left behind. errc::unavailable, with the remedy, when memory or pids
+    // cannot be limited and `allow_no_limits` is not set.
+    [[nodiscard]] static result<cgroup_tree> open(const std::string& instance,
+                                                  bool allow_no_limits);
+    cgroup_tree(cgroup_tree&&) noexcept = default;
+    cgroup_tree& operator=(cgroup_tree&&) noexcept = default;
+    cgroup_tree(const cgroup_tree&) = delete;
+    cgroup_tree& operator=(const cgroup_tree&) = delete;
+    ~cgroup_tree() = default;
+
+    // Directories with their limits set. The tree must outlive them.
+    [[nodiscard]] result<cgroup> make(const std::string& name, const cgroup_limits& limits) const;
+    // The instance's own directories. Every cgroup in them must be gone.
+    [[nodiscard]] result<> remove() const;
+
+    [[nodiscard]] cgroup_form form() const { return form_; }
+    [[nodiscard]] bool limits_memory() const;
+    [[nodiscard]] bool limits_pids() const;
+    [[nodiscard]] bool limits_cpu() const;
+
+private:
+    friend class cgroup;
+    struct hierarchy {
+        std::string path;  // of the instance's directory
+        unique_fd directory;
+        bool is_v2 = false;
+        bool memory = false;
+        bool pids = false;
+        bool cpu = false;
+    };
+
+    cgroup_tree() = default;
+    [[nodiscard]] result<> find_hierarchies(const std::string& instance);
+    [[nodiscard]] result<> use_unified(const std::string& parent, const std::string& instance);
+    void add_v1(const std::string& parent, const std::string& instance,
+                bool hierarchy::* controller);
+    [[nodiscard]] result<> open_directories();
+    [[nodiscard]] result<> remove_leftovers() const;
+
+    std::vector<hierarchy> hierarchies_;
+    cgroup_form form_ = cgroup_form::none;
+};
+
+}  // namespace hearth::sandbox

@@ -1,0 +1,242 @@
+// How sandboxd finds and takes its place in the host's cgroup hierarchies; see cgroup.h.
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <memory>
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/concat.h"
+#include "base/log.h"
+#include "sandbox/cgroup.h"
+#include "sandbox/cgroup_layout.h"
+#include "sandbox/small_file.h"
+
+namespace hearth::sandbox {
+namespace {
+
+constexpr mode_t directory_mode = 0755;
+constexpr milliseconds poll_step{5};
+constexpr seconds leftover_wait_max{5};  // for processes of an earlier run to end after SIGKILL
+constexpr std::string_view needed_controllers = "+memory +pids +cpu";
+
+bool has_word(std::string_view text, std::string_view word) {
+    while (!text.empty()) {
+        const std::size_t end = std::min(text.find_first_of(" \n"), text.size());
+        if (text.substr(0, end) == word) {
+            return true;
+        }
+        text.remove_prefix(std::min(end + 1, text.size()));
+    }
+    return false;
+}
+
+bool has_controllers(const std::string& cgroup) {
+    const auto text = read_whole_file(concat(cgroup, "/cgroup.controllers").c_str());
+    return text && has_word(*text, "memory") && has_word(*text, "pids");
+}
+
+// systemd marks the cgroup of a unit with Delegate=yes: below it this process may do as it likes.
+bool is_delegated(const std::string& cgroup) {
+    std::array<char, 2> value{};
+    for (const char* name : {"trusted.delegate", "user.delegate"}) {
+        if (::getxattr(cgroup.c_str(), name, value.data(), value.size()) == 1 && value[0] == '1') {
+            return true;
+        }
+    }
+    return false;
+}
+
+// A v2 cgroup hands controllers to its children only while it holds no process itself.
+result<> move_processes_to_leaf(const std::string& cgroup) {
+    const std::string leaf = concat(cgroup, "/hearth-processes");
+    if (::mkdir(leaf.c_str(), directory_mode) != 0 && errno != EEXIST) {
+        return fail_errno(concat("mkdir of cgroup ", leaf));
+    }
+    auto text = read_whole_file(concat(cgroup, "/cgroup.procs").c_str());
+    if (!text) {
+        return propagate(text);
+    }
+    std::string_view rest = *text;
+    while (!rest.empty()) {
+        const std::string_view process = rest.substr(0, rest.find('\n'));
+        rest.remove_prefix(std::min(process.size() + 1, rest.size()));
+        auto moved = write_file_at(AT_FDCWD, concat(leaf, "/cgroup.procs").c_str(), process);
+        // One that ended in between needs no place any more.
+        if (!moved && moved.error().os_error != ESRCH) {
+            return moved;
+        }
+    }
+    return {};
+}
+
+void kill_listed_processes(const std::string& cgroup) {
+    const auto text = read_whole_file(concat(cgroup, "/cgroup.procs").c_str());
+    std::string_view rest = text ? std::string_view(*text) : std::string_view();
+    while (!rest.empty()) {
+        const std::string_view line = rest.substr(0, rest.find('\n'));
+        rest.remove_prefix(std::min(line.size() + 1, rest.size()));
+        if (const auto process = static_cast<pid_t>(number_after(line, {})); process > 1) {
+            ::kill(process, SIGKILL);
+        }
+    }
+}
+
+// A directory that an earlier run left. Its processes belong to sandboxes and to nothing else.
+result<> remove_leftover(const std::string& cgroup) {
+    const deadline until = after(leftover_wait_max);
+    while (::rmdir(cgroup.c_str()) != 0 && errno != ENOENT) {
+        if (errno != EBUSY || steady_clock::now() > until) {
+            return fail_errno(concat("rmdir of the left-over cgroup ", cgroup,
+                                     " (a process in it does not end; see its cgroup.procs)"));
+        }
+        kill_listed_processes(cgroup);
+        ::poll(nullptr, 0, static_cast<int>(poll_step.count()));
+    }
+    log::info("removed a left-over cgroup", {{"cgroup", cgroup}});
+    return {};
+}
+
+}  // namespace
+
+result<cgroup_tree> cgroup_tree::open(const std::string& instance, bool allow_no_limits) {
+    cgroup_tree tree;
+    if (auto ok = tree.find_hierarchies(instance); !ok) {
+        return propagate(ok);
+    }
+    if ((!tree.limits_memory() || !tree.limits_pids()) && !allow_no_limits) {
+        return fail(errc::unavailable,
+                    "no cgroup controller for memory and pids can be used, so a function could "
+                    "exhaust this host. Mount cgroup v2 with the memory and pids controllers (boot "
+                    "with systemd.unified_cgroup_hierarchy=1; in Docker: --cgroupns=private with "
+                    "write access), or pass --allow-no-limits to run without limits");
+    }
+    if (auto ok = tree.open_directories(); !ok) {
+        return propagate(ok);
+    }
+    if (auto ok = tree.remove_leftovers(); !ok) {
+        return propagate(ok);
+    }
+    return tree;
+}
+
+result<> cgroup_tree::find_hierarchies(const std::string& instance) {
+    auto layout = read_cgroup_layout();
+    if (!layout) {
+        return propagate(layout);
+    }
+    if (!layout->unified.empty() && is_delegated(layout->unified) &&
+        has_controllers(layout->unified)) {
+        if (auto ok = move_processes_to_leaf(layout->unified); !ok) {
+            return ok;
+        }
+        return use_unified(layout->unified, instance);
+    }
+    if (!layout->unified_mount.empty() && has_controllers(layout->unified_mount)) {
+        return use_unified(layout->unified_mount, instance);
+    }
+    if (!layout->unified.empty()) {
+        hierarchies_.push_back(
+            {.path = concat(layout->unified, "/hearth-", instance), .is_v2 = true});
+    }
+    add_v1(layout->memory, instance, &hierarchy::memory);
+    add_v1(layout->pids, instance, &hierarchy::pids);
+    add_v1(layout->cpu, instance, &hierarchy::cpu);
+    form_ = limits_memory() || limits_pids() ? cgroup_form::hybrid : cgroup_form::none;
+    return {};
+}
+
+result<> cgroup_tree::use_unified(const std::string& parent, const std::string& instance) {
+    const std::string path = concat(parent, "/hearth-", instance);
+    if (::mkdir(path.c_str(), directory_mode) != 0 && errno != EEXIST) {
+        return fail_errno(concat("mkdir of cgroup ", path));
+    }
+    for (const std::string& each : {parent, path}) {
+        auto enabled = write_file_at(AT_FDCWD, concat(each, "/cgroup.subtree_control").c_str(),
+                                     needed_controllers);
+        if (!enabled) {
+            return fail(errc::unavailable,
+                        concat("the controllers memory, pids and cpu cannot be enabled below ",
+                               each, " (", enabled.error().message,
+                               "): run the worker as a systemd unit with Delegate=yes"));
+        }
+    }
+    hierarchies_.push_back(
+        {.path = path, .is_v2 = true, .memory = true, .pids = true, .cpu = true});
+    form_ = cgroup_form::unified;
+    return {};
+}
+
+void cgroup_tree::add_v1(const std::string& parent, const std::string& instance,
+                         bool hierarchy::* controller) {
+    if (parent.empty()) {
+        return;
+    }
+    const std::string path = concat(parent, "/hearth-", instance);
+    const auto same = std::ranges::find(hierarchies_, path, &hierarchy::path);
+    if (same != hierarchies_.end()) {
+        (*same).*controller = true;
+        return;
+    }
+    hierarchy added{.path = path};
+    added.*controller = true;
+    hierarchies_.push_back(std::move(added));
+}
+
+result<> cgroup_tree::open_directories() {
+    for (hierarchy& each : hierarchies_) {
+        if (::mkdir(each.path.c_str(), directory_mode) != 0 && errno != EEXIST) {
+            return fail_errno(concat("mkdir of cgroup ", each.path,
+                                     " (hearth-sandboxd needs to write to cgroupfs)"));
+        }
+        each.directory.reset(::open(each.path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+        if (!each.directory) {
+            return fail_errno(concat("open of cgroup ", each.path));
+        }
+    }
+    if (hierarchies_.empty()) {
+        return {};
+    }
+    // The lock ends with this process and its last child, however they end.
+    const deadline until = after(leftover_wait_max);
+    while (::flock(hierarchies_.front().directory.get(), LOCK_EX | LOCK_NB) != 0) {
+        if (steady_clock::now() > until) {
+            return fail(errc::conflict,
+                        concat("another hearth-sandboxd uses ", hierarchies_.front().path,
+                               ": give each worker on this host its own instance name"));
+        }
+        ::poll(nullptr, 0, static_cast<int>(poll_step.count()));
+    }
+    return {};
+}
+
+result<> cgroup_tree::remove_leftovers() const {
+    for (const hierarchy& each : hierarchies_) {
+        const std::unique_ptr<DIR, int (*)(DIR*)> listing(::opendir(each.path.c_str()),
+                                                          &::closedir);
+        if (!listing) {
+            return fail_errno(concat("opendir of cgroup ", each.path));
+        }
+        while (const dirent* entry = ::readdir(listing.get())) {
+            const std::string_view name(entry->d_name);
+            if (entry->d_type != DT_DIR || !name.starts_with("slot-")) {
+                continue;
+            }
+            if (auto ok = remove_leftover(concat(each.path, "/", name)); !ok) {
+                return ok;
+            }
+        }
+    }
+    return {};
+}
+
+}  // namespace hearth::sandbox

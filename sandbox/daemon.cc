@@ -1,0 +1,413 @@
+#include "sandbox/daemon.h"
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <csignal>
+
+#include <sys/epoll.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/concat.h"
+#include "base/log.h"
+#include "sandbox/kernel.h"
+
+namespace hearth::sandbox {
+namespace {
+
+constexpr seconds start_time_max{10};      // from request to execve; usually a millisecond
+constexpr milliseconds drain_step{2};      // between attempts to remove a cgroup
+constexpr seconds shut_down_time_max{10};  // for every process to end after SIGKILL
+constexpr int events_per_wait = 64;
+constexpr int requests_per_turn = 16;  // so that sandboxes are served between requests
+constexpr unsigned source_bits = 2;
+
+// A worker sends a directory, a stream socket and a pipe; anything else could block or mislead.
+bool are_as_promised(const received_packet& packet) {
+    struct stat code{};
+    struct stat control{};
+    struct stat output{};
+    return ::fstat(packet.descriptors[0].get(), &code) == 0 && S_ISDIR(code.st_mode) &&
+           ::fstat(packet.descriptors[1].get(), &control) == 0 && S_ISSOCK(control.st_mode) &&
+           ::fstat(packet.descriptors[2].get(), &output) == 0 && S_ISFIFO(output.st_mode);
+}
+
+std::uint32_t microseconds_since(steady_time start) {
+    return static_cast<std::uint32_t>(
+        std::chrono::duration_cast<microseconds>(steady_clock::now() - start).count());
+}
+
+}  // namespace
+
+result<daemon> daemon::make(const daemon_options& options, spawner ready) {
+    unique_fd epoll(::epoll_create1(EPOLL_CLOEXEC));
+    if (!epoll) {
+        return fail_errno("epoll_create1");
+    }
+    daemon made(options, std::move(ready), std::move(epoll));
+    hello_packet hello;
+    const cgroup_tree& cgroups = made.spawner_.cgroups();
+    hello.form = cgroups.form();
+    hello.slots = options.slots;
+    hello.landlock_abi = made.spawner_.landlock();
+    hello.limits_memory = cgroups.limits_memory() ? 1 : 0;
+    hello.limits_pids = cgroups.limits_pids() ? 1 : 0;
+    hello.limits_cpu = cgroups.limits_cpu() ? 1 : 0;
+    if (auto sent = made.outbox_.send(bytes_of(hello)); !sent) {
+        return propagate(sent);
+    }
+    return made;
+}
+
+result<> daemon::watch(int fd, source kind, std::uint32_t slot, std::uint32_t events) {
+    epoll_event event{};
+    event.events = events;
+    event.data.u64 = (std::uint64_t{slot} << source_bits) | static_cast<std::uint64_t>(kind);
+    if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0) {
+        return fail_errno("epoll_ctl");
+    }
+    return {};
+}
+
+// Requests are read only while nothing waits to be sent; see outbox.
+result<> daemon::watch_socket() {
+    const std::uint32_t wanted = outbox_.empty() ? EPOLLIN : EPOLLOUT;
+    if (wanted == socket_events_) {
+        return {};
+    }
+    epoll_event event{};
+    event.events = wanted;
+    event.data.u64 = static_cast<std::uint64_t>(source::socket);
+    const int operation = socket_events_ == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
+    if (::epoll_ctl(epoll_.get(), operation, socket_, &event) != 0) {
+        return fail_errno("epoll_ctl of the worker's socket");
+    }
+    socket_events_ = wanted;
+    return {};
+}
+
+result<> daemon::run() {
+    result<> ended;
+    while (socket_open_) {
+        ended = watch_socket();
+        if (ended) {
+            ended = wait_and_dispatch();
+        }
+        if (!ended) {
+            break;
+        }
+    }
+    shut_down();
+    if (!ended && ended.error().code == errc::closed) {
+        return {};
+    }
+    return ended;
+}
+
+// A start deadline needs no precision: it only bounds how long a sandbox that hangs holds its slot.
+int daemon::timeout_ms() {
+    if (draining_ > 0) {
+        return static_cast<int>(drain_step.count());
+    }
+    constexpr int coarse_ms = 500;
+    return starting_ > 0 ? coarse_ms : -1;
+}
+
+result<> daemon::wait_and_dispatch() {
+    std::array<epoll_event, events_per_wait> events;
+    const int count = ::epoll_wait(epoll_.get(), events.data(), events_per_wait, timeout_ms());
+    if (count < 0 && errno != EINTR) {
+        return fail_errno("epoll_wait");
+    }
+    bool socket_ready = false;
+    for (int i = 0; i < count; ++i) {
+        const std::uint64_t key = events[static_cast<std::size_t>(i)].data.u64;
+        const auto kind = static_cast<source>(key & ((1U << source_bits) - 1));
+        if (kind == source::socket) {
+            socket_ready = true;
+            continue;
+        }
+        if (auto ok = handle_sandbox(kind, static_cast<std::uint32_t>(key >> source_bits)); !ok) {
+            return ok;
+        }
+    }
+    if (auto ok = check_timers(); !ok) {
+        return ok;
+    }
+    // Last: a request may reuse a slot that an event of this batch still names.
+    return socket_ready ? handle_socket() : result<>();
+}
+
+result<> daemon::handle_sandbox(source kind, std::uint32_t slot) {
+    sandbox_entry* entry = table_.at_slot(slot);
+    if (entry == nullptr) {
+        return {};
+    }
+    if (kind == source::memory) {
+        end_out_of_memory(*entry);
+        return {};
+    }
+    return kind == source::status ? read_status(*entry) : reap(*entry);
+}
+
+result<> daemon::check_timers() {
+    if (starting_ + draining_ == 0) {
+        return {};
+    }
+    const steady_time now = steady_clock::now();
+    result<> outcome;
+    table_.for_each([&](sandbox_entry& entry) {
+        if (!outcome) {
+            return;
+        }
+        if (entry.state == sandbox_state::draining) {
+            outcome = drain(entry);
+        } else if (entry.state == sandbox_state::starting && !entry.missed_start_deadline &&
+                   now - entry.requested_at > start_time_max) {
+            entry.missed_start_deadline = true;
+            kill(entry);
+        }
+    });
+    return outcome;
+}
+
+result<> daemon::handle_socket() {
+    if (auto ok = outbox_.flush(); !ok) {
+        return ok;
+    }
+    for (int i = 0; i < requests_per_turn && outbox_.empty(); ++i) {
+        received_packet packet;
+        auto state = receive_packet(socket_, packet);
+        if (!state) {
+            return propagate(state);
+        }
+        if (*state == receive_state::closed) {
+            socket_open_ = false;
+            return {};
+        }
+        if (*state == receive_state::empty) {
+            break;
+        }
+        if (auto ok = handle_request(packet); !ok) {
+            return ok;
+        }
+    }
+    return {};
+}
+
+result<> daemon::handle_request(received_packet& packet) {
+    auto wanted = decode_request(packet.view(), packet.descriptor_count);
+    if (!wanted) {
+        return propagate(wanted);
+    }
+    if (const auto* create = std::get_if<create_packet>(&*wanted)) {
+        return handle_create(*create, packet);
+    }
+    sandbox_entry* entry = table_.find(std::get<kill_packet>(*wanted).header.sandbox_id);
+    if (entry != nullptr) {
+        entry->killed_on_request = true;
+        kill(*entry);
+    }
+    return {};
+}
+
+result<> daemon::handle_create(const create_packet& wanted, received_packet& packet) {
+    const steady_time requested_at = steady_clock::now();
+    const std::uint64_t id = wanted.header.sandbox_id;
+    if (!are_as_promised(packet)) {
+        return fail(errc::protocol, "a create request with descriptors of the wrong kind");
+    }
+    if (table_.contains(id)) {
+        return fail(errc::protocol, concat("a create request for the live sandbox ", id));
+    }
+    const auto slot = table_.take_slot();
+    if (!slot) {
+        return report_failure(id, "slots", {errc::limit_exceeded, "every slot is in use", EAGAIN});
+    }
+    const sandbox_descriptors descriptors{.code = std::move(packet.descriptors[0]),
+                                          .control_stream = std::move(packet.descriptors[1]),
+                                          .output = std::move(packet.descriptors[2])};
+    auto started = spawner_.start(wanted, *slot, descriptors);
+    if (!started) {
+        table_.give_back_slot(*slot);
+        return report_failure(id, started.error().stage, started.error().cause);
+    }
+    sandbox_entry& entry = table_.insert(
+        {.id = id, .slot = *slot, .process = std::move(*started), .requested_at = requested_at});
+    ++starting_;
+    auto memory_event = entry.process.group.watch_out_of_memory();
+    if (!memory_event) {
+        // Without it only the offender dies, and the end still tells of it.
+        log::warning("out-of-memory events cannot be watched",
+                     {{"error", memory_event.error().message}});
+    } else if (*memory_event) {
+        entry.memory_event = std::move(*memory_event);
+        if (auto ok = watch(entry.memory_event.get(), source::memory, *slot, EPOLLIN); !ok) {
+            return ok;
+        }
+    }
+    if (auto ok = watch(entry.process.status.get(), source::status, *slot, EPOLLIN); !ok) {
+        return ok;
+    }
+    return watch(entry.process.init_pidfd.get(), source::process, *slot, EPOLLIN);
+}
+
+result<> daemon::read_status(sandbox_entry& entry) {
+    while (entry.process.status) {
+        status_record record;
+        const ssize_t got = ::read(entry.process.status.get(), &record, sizeof record);
+        if (got == sizeof record) {
+            if (auto ok = handle_record(entry, record); !ok) {
+                return ok;
+            }
+            continue;
+        }
+        if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
+            return {};
+        }
+        // The end of the pipe: closing it takes it out of the epoll set. The pidfd tells the rest.
+        entry.process.status.reset();
+    }
+    return {};
+}
+
+result<> daemon::handle_record(sandbox_entry& entry, const status_record& record) {
+    switch (record.kind) {
+        case status_kind::failed:
+            if (!entry.failure) {
+                entry.failure = record;
+            }
+            return {};
+        case status_kind::ended:
+            entry.wait_status = record.value;
+            return {};
+        case status_kind::sealed:
+            break;
+    }
+    if (entry.was_sealed || entry.failure) {
+        return {};
+    }
+    entry.was_sealed = true;
+    if (entry.state == sandbox_state::starting) {
+        entry.state = sandbox_state::running;
+        --starting_;
+    }
+    created_packet created;
+    created.header.sandbox_id = entry.id;
+    created.init_pid = entry.process.init;
+    created.setup_usec = microseconds_since(entry.requested_at);
+    return outbox_.send(bytes_of(created), entry.process.group.open_memory_peak());
+}
+
+// Init's pidfd is readable: it has ended, and the kernel has ended everything in its pid namespace.
+result<> daemon::reap(sandbox_entry& entry) {
+    if (entry.state == sandbox_state::draining) {
+        return {};
+    }
+    ::waitpid(entry.process.init, nullptr, 0);
+    if (auto ok = read_status(entry); !ok) {
+        return ok;
+    }
+    if (entry.state == sandbox_state::starting) {
+        --starting_;
+    }
+    entry.state = sandbox_state::draining;
+    entry.process.init_pidfd.reset();
+    ++draining_;
+    return drain(entry);
+}
+
+result<> daemon::drain(sandbox_entry& entry) {
+    const cgroup_usage used = entry.process.group.usage();
+    if (auto removed = entry.process.group.remove(); !removed) {
+        if (removed.error().code != errc::conflict) {
+            return removed;
+        }
+        // Processes that are still exiting hold the cgroup for a moment.
+        entry.process.group.kill();
+        return {};
+    }
+    --draining_;
+    entry.memory_event.reset();
+    auto reported = report_end(entry, used);
+    table_.erase(entry.slot);
+    return reported;
+}
+
+result<> daemon::report_end(const sandbox_entry& entry, const cgroup_usage& used) {
+    if (!entry.was_sealed) {
+        if (entry.failure) {
+            return report_failure(entry.id, text_of(entry.failure->stage),
+                                  fail_errno("the step failed", entry.failure->value).error());
+        }
+        if (entry.missed_start_deadline) {
+            return report_failure(entry.id, "start deadline",
+                                  {errc::deadline_exceeded, "it was not ready in time", ETIMEDOUT});
+        }
+        return report_failure(entry.id, "killed",
+                              {errc::cancelled, "it ended before Python started", ECANCELED});
+    }
+    exited_packet exited;
+    exited.header.sandbox_id = entry.id;
+    // Without a report of init it was killed together with everything else.
+    const int status = entry.wait_status.value_or(SIGKILL);
+    exited.kind = WIFSIGNALED(status) ? exit_kind::signal : exit_kind::code;
+    exited.value = WIFSIGNALED(status) ? WTERMSIG(status) : WEXITSTATUS(status);
+    // Sandboxd's own kill may have come before the kernel's, which then counts none.
+    exited.oom_kills = entry.out_of_memory ? std::max(used.oom_kills, 1U) : used.oom_kills;
+    exited.killed_on_request = entry.killed_on_request ? 1 : 0;
+    exited.memory_peak_bytes = used.memory_peak_bytes;
+    exited.cpu_usec = used.cpu_usec;
+    return outbox_.send(bytes_of(exited));
+}
+
+result<> daemon::report_failure(std::uint64_t id, std::string_view stage, const error& cause) {
+    create_failed_packet failed;
+    failed.header.sandbox_id = id;
+    failed.os_error = cause.os_error;
+    set_text(failed.stage, stage);
+    set_text(failed.text, cause.message);
+    log::warning(
+        "a sandbox was not made",
+        {{"sandbox", id}, {"stage", stage}, {"errno", cause.os_error}, {"error", cause.message}});
+    return outbox_.send(bytes_of(failed));
+}
+
+// Only the first event counts; the removal of a v1 cgroup signals its eventfds once more.
+void daemon::end_out_of_memory(sandbox_entry& entry) {
+    entry.memory_event.reset();
+    if (entry.state != sandbox_state::draining) {
+        entry.out_of_memory = true;
+        kill(entry);
+    }
+}
+
+void daemon::kill(sandbox_entry& entry) {
+    entry.process.group.kill();
+    if (entry.process.init_pidfd) {
+        kernel::pidfd_send_signal(entry.process.init_pidfd.get(), SIGKILL);
+    }
+}
+
+void daemon::shut_down() {
+    ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, socket_, nullptr);
+    table_.for_each([this](sandbox_entry& entry) { kill(entry); });
+    const deadline until = after(shut_down_time_max);
+    while (table_.size() > 0 && steady_clock::now() < until) {
+        // What cannot be told any more is dropped; the sandboxes go on ending.
+        if (auto ok = wait_and_dispatch(); !ok && ok.error().code != errc::closed) {
+            log::error("shutting down", {{"error", ok.error().message}});
+        }
+    }
+    if (table_.size() > 0) {
+        log::error("sandboxes that do not end are left behind",
+                   {{"count", static_cast<std::int64_t>(table_.size())}});
+    }
+    if (auto removed = spawner_.cgroups().remove(); !removed) {
+        log::error("cgroups are left behind", {{"error", removed.error().message}});
+    }
+}
+
+}  // namespace hearth::sandbox

@@ -1,0 +1,70 @@
+#pragma once
+
+#include <cstdint>
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "sandbox/options.h"
+#include "sandbox/outbox.h"
+#include "sandbox/sandbox_table.h"
+#include "sandbox/spawner.h"
+
+// The loop of hearth-sandboxd: one thread, one epoll set with the worker's socket and, per sandbox,
+// the status pipe and init's pidfd. It never waits for a peer.
+//
+// It ends with its worker: end of file on the socket kills every sandbox and removes the cgroups. A
+// packet that no worker sends ends it the same way, with an error: a confused worker gets no
+// sandboxes.
+
+namespace hearth::sandbox {
+
+class daemon {
+public:
+    [[nodiscard]] static result<daemon> make(const daemon_options& options, spawner ready);
+
+    // Until the socket ends. Everything is removed when it returns; an error is what ended it
+    // early.
+    [[nodiscard]] result<> run();
+
+private:
+    daemon(const daemon_options& options, spawner ready, unique_fd epoll)
+        : socket_(options.socket),
+          spawner_(std::move(ready)),
+          table_(options.slots),
+          outbox_(options.socket),
+          epoll_(std::move(epoll)) {}
+
+    enum class source : std::uint64_t { socket, status, process, memory };
+
+    [[nodiscard]] result<> watch(int fd, source kind, std::uint32_t slot, std::uint32_t events);
+    [[nodiscard]] result<> watch_socket();
+    [[nodiscard]] result<> wait_and_dispatch();
+    [[nodiscard]] int timeout_ms();
+    [[nodiscard]] result<> handle_sandbox(source kind, std::uint32_t slot);
+    [[nodiscard]] result<> handle_socket();
+    [[nodiscard]] result<> handle_request(received_packet& packet);
+    [[nodiscard]] result<> handle_create(const create_packet& wanted, received_packet& packet);
+    [[nodiscard]] result<> read_status(sandbox_entry& entry);
+    [[nodiscard]] result<> handle_record(sandbox_entry& entry, const status_record& record);
+    [[nodiscard]] result<> reap(sandbox_entry& entry);
+    [[nodiscard]] result<> drain(sandbox_entry& entry);
+    [[nodiscard]] result<> report_end(const sandbox_entry& entry, const cgroup_usage& used);
+    [[nodiscard]] result<> report_failure(std::uint64_t id, std::string_view stage,
+                                          const error& cause);
+    [[nodiscard]] result<> check_timers();
+    void end_out_of_memory(sandbox_entry& entry);
+    void kill(sandbox_entry& entry);
+    void shut_down();
+
+    int socket_;
+    spawner spawner_;
+    sandbox_table table_;
+    outbox outbox_;
+    unique_fd epoll_;
+    std::size_t starting_ = 0;         // entries that have a start deadline
+    std::size_t draining_ = 0;         // entries whose cgroups are still to be removed
+    std::uint32_t socket_events_ = 0;  // what epoll watches the socket for
+    bool socket_open_ = true;
+};
+
+}  // namespace hearth::sandbox

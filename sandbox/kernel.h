@@ -1,0 +1,54 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include <linux/mount.h>
+#include <linux/sched.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+// System calls that Debian 12's C library has no function for. They return -1 and set errno,
+// allocate nothing and take no lock, so that a freshly cloned child may use them.
+
+namespace hearth::sandbox::kernel {
+
+inline long clone3(const clone_args& arguments) noexcept {
+    return ::syscall(SYS_clone3, &arguments, sizeof arguments);
+}
+
+// A detached copy of the mount at `path` with everything below it.
+inline int open_tree(int directory, const char* path, unsigned flags) noexcept {
+    return static_cast<int>(::syscall(SYS_open_tree, directory, path, flags));
+}
+
+inline int mount_setattr(int directory, const char* path, unsigned flags,
+                         const mount_attr& attributes) noexcept {
+    return static_cast<int>(
+        ::syscall(SYS_mount_setattr, directory, path, flags, &attributes, sizeof attributes));
+}
+
+// Attaches a detached mount at `path`, relative to the working directory.
+inline int attach_mount(int mount, const char* path) noexcept {
+    constexpr int working_directory = -100;  // AT_FDCWD, whose header also declares open_tree
+    return static_cast<int>(
+        ::syscall(SYS_move_mount, mount, "", working_directory, path, MOVE_MOUNT_F_EMPTY_PATH));
+}
+
+inline int pivot_root(const char* new_root, const char* put_old) noexcept {
+    return static_cast<int>(::syscall(SYS_pivot_root, new_root, put_old));
+}
+
+inline int close_range(unsigned first, unsigned last, unsigned flags) noexcept {
+    return static_cast<int>(::syscall(SYS_close_range, first, last, flags));
+}
+
+inline int pidfd_open(pid_t process) noexcept {
+    return static_cast<int>(::syscall(SYS_pidfd_open, process, 0));
+}
+
+inline int pidfd_send_signal(int pidfd, int signal) noexcept {
+    return static_cast<int>(::syscall(SYS_pidfd_send_signal, pidfd, signal, nullptr, 0));
+}
+
+}  // namespace hearth::sandbox::kernel

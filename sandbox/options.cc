@@ -1,0 +1,77 @@
+#include "sandbox/options.h"
+
+#include <algorithm>
+#include <charconv>
+#include <string_view>
+
+#include "base/concat.h"
+
+namespace hearth::sandbox {
+namespace {
+
+template <class T>
+bool parse_number(std::string_view text, T low, T high, T& out) {
+    const auto [end, status] = std::from_chars(text.data(), text.data() + text.size(), out);
+    return status == std::errc() && end == text.data() + text.size() && out >= low && out <= high;
+}
+
+// The name becomes part of a cgroup's.
+bool is_instance_name(std::string_view text) {
+    return !text.empty() && text.size() <= instance_name_max &&
+           std::ranges::all_of(text, [](char c) {
+               return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-';
+           });
+}
+
+// Only what the root template shows can be executed inside.
+bool is_python_path(std::string_view text) {
+    return text.starts_with("/usr/") && text.find("..") == std::string_view::npos;
+}
+
+bool accept(daemon_options& options, std::string_view name, const std::string& value) {
+    if (name == "--socket-fd") {
+        return parse_number(value, 3, 1023, options.socket);
+    }
+    if (name == "--slots") {
+        return parse_number(value, std::uint32_t{1}, slots_max, options.slots);
+    }
+    if (name == "--instance") {
+        options.instance = value;
+        return is_instance_name(value);
+    }
+    if (name == "--runtime-dir") {
+        options.runtime_dir = value;
+        return value.starts_with('/');
+    }
+    if (name == "--python") {
+        options.python = value;
+        return is_python_path(value);
+    }
+    return false;
+}
+
+}  // namespace
+
+result<daemon_options> parse_daemon_options(std::span<char* const> arguments) {
+    daemon_options options;
+    for (std::size_t i = 1; i < arguments.size(); ++i) {
+        const std::string_view name(arguments[i]);
+        if (name == "--allow-no-limits") {
+            options.allow_no_limits = true;
+            continue;
+        }
+        if (i + 1 == arguments.size() || !accept(options, name, arguments[i + 1])) {
+            return fail(errc::invalid_argument, concat("bad argument ", name));
+        }
+        ++i;
+    }
+    if (options.socket < 0 || options.instance.empty() || options.runtime_dir.empty()) {
+        return fail(
+            errc::invalid_argument,
+            "usage: hearth-sandboxd --socket-fd N --instance NAME --runtime-dir DIR "
+            "[--slots N] [--python /usr/...] [--allow-no-limits]; it is started by a worker");
+    }
+    return options;
+}
+
+}  // namespace hearth::sandbox

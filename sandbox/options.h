@@ -1,0 +1,26 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "base/result.h"
+#include "sandbox/protocol.h"
+
+namespace hearth::sandbox {
+
+inline constexpr std::size_t instance_name_max = 32;
+
+// The command line of hearth-sandboxd. It is started by a worker, never by hand.
+struct daemon_options {
+    int socket = -1;          // --socket-fd
+    std::string instance;     // --instance
+    std::string runtime_dir;  // --runtime-dir
+    std::string python = "/usr/bin/python3";
+    std::uint32_t slots = slots_default;
+    bool allow_no_limits = false;
+};
+
+[[nodiscard]] result<daemon_options> parse_daemon_options(std::span<char* const> arguments);
+
+}  // namespace hearth::sandbox

@@ -1,0 +1,88 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "base/clock.h"
+#include "sandbox/slots.h"
+#include "sandbox/spawner.h"
+#include "sandbox/status_pipe.h"
+
+// The sandboxes that sandboxd knows, one per slot at most, from the create request until nothing is
+// left of them.
+//
+//   starting --sealed--> running --init ended--> draining --cgroups removed--> (gone)
+//      \-----------------init ended or start deadline-----^
+//
+// What is reported depends on how far it came: create_failed if it never was sealed, else exited.
+
+namespace hearth::sandbox {
+
+enum class sandbox_state { starting, running, draining };
+
+struct sandbox_entry {
+    std::uint64_t id = 0;
+    std::uint32_t slot = 0;
+    sandbox_state state = sandbox_state::starting;
+    started_sandbox process;
+    steady_time requested_at;
+    bool was_sealed = false;
+    bool killed_on_request = false;
+    bool missed_start_deadline = false;
+    bool out_of_memory = false;
+    unique_fd memory_event;                // v1 only
+    std::optional<int> wait_status;        // of Python
+    std::optional<status_record> failure;  // of a step of contain()
+};
+
+class sandbox_table {
+public:
+    explicit sandbox_table(std::uint32_t slots) : free_(slots), entries_(slots) {}
+
+    [[nodiscard]] std::optional<std::uint32_t> take_slot() { return free_.take(); }
+    void give_back_slot(std::uint32_t slot) { free_.give_back(slot); }
+
+    [[nodiscard]] bool contains(std::uint64_t id) const { return by_id_.contains(id); }
+    [[nodiscard]] std::size_t size() const { return by_id_.size(); }
+
+    sandbox_entry& insert(sandbox_entry entry) {
+        const std::uint32_t slot = entry.slot;
+        by_id_.emplace(entry.id, slot);
+        return entries_[slot].emplace(std::move(entry));
+    }
+
+    // Forgets the sandbox and frees its slot.
+    void erase(std::uint32_t slot) {
+        by_id_.erase(entries_[slot]->id);
+        entries_[slot].reset();
+        free_.give_back(slot);
+    }
+
+    // nullptr where there is none.
+    [[nodiscard]] sandbox_entry* at_slot(std::uint32_t slot) {
+        return slot < entries_.size() && entries_[slot] ? &*entries_[slot] : nullptr;
+    }
+    [[nodiscard]] sandbox_entry* find(std::uint64_t id) {
+        const auto found = by_id_.find(id);
+        return found == by_id_.end() ? nullptr : at_slot(found->second);
+    }
+
+    void for_each(const std::function<void(sandbox_entry&)>& visit) {
+        for (auto& entry : entries_) {
+            if (entry) {
+                visit(*entry);
+            }
+        }
+    }
+
+private:
+    slot_pool free_;
+    std::vector<std::optional<sandbox_entry>> entries_;  // by slot
+    std::unordered_map<std::uint64_t, std::uint32_t> by_id_;
+};
+
+}  // namespace hearth::sandbox

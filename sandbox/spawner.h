@@ -1,0 +1,69 @@
+#pragma once
+
+#include <expected>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "sandbox/cgroup.h"
+#include "sandbox/mounts.h"
+#include "sandbox/options.h"
+#include "sandbox/protocol.h"
+#include "sandbox/seccomp.h"
+
+// Starts sandboxes: everything that is the same for all of them is prepared once, then start()
+// makes one cgroup, one process, and lets it seal itself. start() does not wait for that: the
+// process reports on its status pipe.
+
+namespace hearth::sandbox {
+
+struct sandbox_descriptors {
+    unique_fd code;
+    unique_fd control_stream;
+    unique_fd output;
+};
+
+struct started_sandbox {
+    cgroup group;
+    pid_t init = -1;
+    unique_fd init_pidfd;
+    unique_fd status;  // read end, non-blocking
+};
+
+struct spawn_failure {
+    std::string stage;
+    error cause;
+};
+
+class spawner {
+public:
+    // Start-up: leaves the host's mount namespace, builds the root template, finds cgroups,
+    // compiles the filters.
+    [[nodiscard]] static result<spawner> prepare(const daemon_options& options);
+
+    // On failure nothing is left of the sandbox.
+    [[nodiscard]] std::expected<started_sandbox, spawn_failure> start(
+        const create_packet& wanted, std::uint32_t slot, const sandbox_descriptors& descriptors);
+
+    [[nodiscard]] const cgroup_tree& cgroups() const { return *cgroups_; }
+    [[nodiscard]] std::uint32_t landlock() const { return landlock_; }
+
+private:
+    spawner(mount_namespaces mounts, std::unique_ptr<cgroup_tree> cgroups)
+        : mounts_(std::move(mounts)), cgroups_(std::move(cgroups)) {}
+
+    [[nodiscard]] result<> admit(const started_sandbox& made, std::uint32_t slot,
+                                 unique_fd& go) const;
+
+    mount_namespaces mounts_;
+    std::unique_ptr<cgroup_tree> cgroups_;  // sandboxes point to it
+    seccomp_program function_filter_;
+    seccomp_program init_filter_;
+    unique_fd own_pidfd_;
+    std::uint32_t landlock_ = 0;
+    std::string python_;
+};
+
+}  // namespace hearth::sandbox

@@ -1,0 +1,142 @@
+#include "dev_options.h"
+
+#include <array>
+#include <chrono>
+
+#include <CLI/CLI.hpp>
+#include <sys/sysinfo.h>
+#include <unistd.h>
+
+#include "base/concat.h"
+#include "base/ids.h"
+#include "base/log.h"
+
+namespace hearth {
+namespace {
+
+constexpr std::int64_t memory_budget_mb_min = 128;
+
+std::int64_t host_memory_mb() {
+    struct sysinfo info{};
+    ::sysinfo(&info);
+    return static_cast<std::int64_t>(info.totalram * info.mem_unit >> 20);
+}
+
+std::string default_data_dir() {
+    if (::geteuid() == 0) {
+        return "/var/lib/hearth";
+    }
+    const char* home = ::getenv("HOME");
+    return concat(home == nullptr ? "." : home, "/.local/share/hearth");
+}
+
+std::string random_key() {
+    std::array<std::byte, 16> bytes;
+    random_bytes(bytes);
+    return to_hex(bytes);
+}
+
+void add_seconds(CLI::App& command, const std::string& name, seconds& into,
+                 const std::string& variable, const std::string& help) {
+    command
+        .add_option_function<std::int64_t>(
+            name, [&into](const std::int64_t& count) { into = seconds(count); }, help)
+        ->envname(variable)
+        ->check(CLI::Range(std::int64_t{0}, std::int64_t{86'400}))
+        ->type_name("SECONDS")
+        ->default_str(std::to_string(into.count()));
+}
+
+}  // namespace
+
+void add_dev_options(CLI::App& command, dev_options& into) {
+    command.add_option("--listen", into.listen, "Numeric address to listen on")
+        ->envname("HEARTH_LISTEN")
+        ->type_name("ADDRESS")
+        ->capture_default_str();
+    command.add_option("--port", into.port, "Port to listen on; 0 takes a free one")
+        ->envname("PORT")
+        ->capture_default_str();
+    command.add_option("--port-file", into.port_file,
+                       "File that receives the port once the server listens");
+    command
+        .add_option("--data-dir", into.data_dir,
+                    "Folder for functions, code, jobs and records "
+                    "[/var/lib/hearth for root, ~/.local/share/hearth otherwise]")
+        ->envname("HEARTH_DATA_DIR");
+    command
+        .add_option("--api-key", into.api_key,
+                    "Key that callers send; a random one is made and printed when it is missing. "
+                    "Others can see an option: prefer the variable")
+        ->envname("INFRA_API_KEY");
+    command.add_option("--threads", into.threads, "Threads that serve connections, one ring each")
+        ->envname("HEARTH_THREADS")
+        ->check(CLI::Range(1, 64))
+        ->capture_default_str();
+    command
+        .add_option("--memory-budget", into.memory_budget_mb,
+                    "For all sandboxes together, in MB [three quarters of the host's]")
+        ->envname("HEARTH_MEMORY_BUDGET_MB");
+    command.add_option("--concurrency", into.concurrency_max, "Sandboxes of one function at most")
+        ->envname("HEARTH_CONCURRENCY")
+        ->check(CLI::Range(1, 1000))
+        ->capture_default_str();
+    command.add_option("--jobs", into.job_concurrency, "Jobs that run at once")
+        ->envname("HEARTH_JOB_CONCURRENCY")
+        ->check(CLI::Range(1, 1000))
+        ->capture_default_str();
+    command
+        .add_option("--rate-limit", into.rate_limit_per_minute,
+                    "Requests per minute and client address; 0 is no limit")
+        ->envname("HEARTH_RATE_LIMIT_PER_MINUTE")
+        ->check(CLI::Range(0, 1'000'000))
+        ->capture_default_str();
+    add_seconds(command, "--grace", into.grace, "HEARTH_GRACE_SECONDS",
+                "How long running calls may finish after SIGTERM");
+    add_seconds(command, "--idle-ttl", into.idle_ttl, "HEARTH_IDLE_TTL_SECONDS",
+                "How long a sandbox stays warm without a call");
+    command.add_flag("--allow-no-limits", into.allow_no_limits,
+                     "Start even where the kernel cannot limit memory and processes");
+    command.add_option("--log-level", into.log_level, "debug, info, warning or error")
+        ->envname("HEARTH_LOG_LEVEL")
+        ->check(CLI::IsMember({"debug", "info", "warning", "error"}))
+        ->capture_default_str();
+    command.add_option("--tls-cert", into.tls_certificate, "PEM certificate chain: serve TLS")
+        ->envname("HEARTH_TLS_CERT");
+    command.add_option("--tls-key", into.tls_key, "PEM key of that certificate")
+        ->envname("HEARTH_TLS_KEY");
+}
+
+result<> complete_dev_options(dev_options& options) {
+    std::string problems;
+    if (options.tls_certificate.empty() != options.tls_key.empty()) {
+        problems += "\n  HEARTH_TLS_CERT and HEARTH_TLS_KEY: set both or neither";
+    }
+    if (options.memory_budget_mb == 0) {
+        options.memory_budget_mb = std::max(host_memory_mb() * 3 / 4, memory_budget_mb_min);
+    } else if (options.memory_budget_mb < memory_budget_mb_min) {
+        problems += concat("\n  --memory-budget: at least ", memory_budget_mb_min);
+    }
+    if (!problems.empty()) {
+        return fail(errc::invalid_argument, "settings:" + problems);
+    }
+    if (options.data_dir.empty()) {
+        options.data_dir = default_data_dir();
+    }
+    if (options.api_key.empty()) {
+        options.api_key = random_key();
+        std::fprintf(stderr, "No API key was set; for this run it is %s\n",
+                     options.api_key.c_str());
+    }
+    constexpr std::array levels{
+        std::pair{"debug", log::level::debug}, std::pair{"info", log::level::info},
+        std::pair{"warning", log::level::warning}, std::pair{"error", log::level::error}};
+    for (const auto& [name, level] : levels) {
+        if (options.log_level == name) {
+            log::set_level(level);
+        }
+    }
+    return {};
+}
+
+}  // namespace hearth

@@ -1,0 +1,73 @@
+#include "ring_gauges.h"
+
+namespace hearth {
+
+ring_gauges::ring_gauges(prometheus::Registry& registry) : registry_(registry) {}
+
+void ring_gauges::set(const char* name, const char* help, double value,
+                      const prometheus::Labels& labels) {
+    // Registering a name again gives the family that is there.
+    prometheus::BuildGauge().Name(name).Help(help).Register(registry_).Add(labels).Set(value);
+}
+
+void ring_gauges::add(const shard::load& load) {
+    const auto count = [](std::uint64_t& into, std::uint64_t from) {
+        into += from;
+        return static_cast<double>(into);
+    };
+    auto& ring = sum_.ring;
+    set("hearth_coroutine_frames_live", "Coroutine frames alive",
+        count(sum_.frames_live, load.frames_live));
+    set("hearth_http_connections", "Open HTTP connections",
+        count(sum_.connections, load.connections));
+    set("hearth_http_connections_accepted", "HTTP connections since the start",
+        count(sum_.connections_accepted, load.connections_accepted));
+    set("hearth_ring_operations_in_flight", "Operations in the kernel",
+        count(sum_.operations_in_flight, load.operations_in_flight));
+    set("hearth_ring_turns", "Turns of the event loops", count(ring.turns, load.ring.turns));
+    set("hearth_ring_enters", "io_uring_enter calls", count(ring.enters, load.ring.enters));
+    set("hearth_ring_submissions", "Operations submitted",
+        count(ring.submissions, load.ring.submissions));
+    set("hearth_ring_completions", "Completions collected",
+        count(ring.completions, load.ring.completions));
+    set("hearth_ring_cancellations", "Cancel requests",
+        count(ring.cancellations, load.ring.cancellations));
+    set("hearth_ring_budget_waits", "Operations that waited for room in the completion queue",
+        count(ring.budget_waits, load.ring.budget_waits));
+    set("hearth_ring_queue_full", "Times the submission queue was full",
+        count(ring.queue_full, load.ring.queue_full));
+    set("hearth_ring_no_buffers", "Receives that found no buffer",
+        count(ring.no_buffers, load.ring.no_buffers));
+    set("hearth_ring_buffer_copies", "Receives copied out of a pool that ran low",
+        count(ring.buffer_copies, load.ring.buffer_copies));
+    set("hearth_ring_rearms", "Multishot operations started again",
+        count(ring.rearms, load.ring.rearms));
+}
+
+void ring_gauges::set_jobs(const faas::job_queue::depth& depth,
+                           const worker::intake_statistics& jobs) {
+    constexpr auto number = [](auto value) {
+        return static_cast<double>(value);
+    };
+    const char* depth_help = "Jobs by where they stand";
+    set("hearth_jobs", depth_help, number(depth.visible), {{"state", "visible"}});
+    set("hearth_jobs", depth_help, number(depth.in_flight), {{"state", "in_flight"}});
+    set("hearth_jobs", depth_help, number(depth.dead), {{"state", "dead"}});
+    const char* events_help = "What became of deliveries since the start";
+    set("hearth_job_events", events_help, number(jobs.received), {{"event", "received"}});
+    set("hearth_job_events", events_help, number(jobs.succeeded), {{"event", "succeeded"}});
+    set("hearth_job_events", events_help, number(jobs.retried), {{"event", "retried"}});
+    set("hearth_job_events", events_help, number(jobs.dead), {{"event", "dead"}});
+    set("hearth_job_events", events_help, number(jobs.duplicates), {{"event", "duplicate"}});
+    set("hearth_job_events", events_help, number(jobs.errors), {{"event", "error"}});
+}
+
+void ring_gauges::set_calls(const ctrl::calls_statistics& calls, std::size_t live) {
+    set("hearth_calls_live", "Synchronous calls, recording included", static_cast<double>(live));
+    set("hearth_calls_abandoned", "Calls whose caller's deadline passed first",
+        static_cast<double>(calls.abandoned));
+    set("hearth_records_lost", "Outcomes of synchronous calls that were not recorded",
+        static_cast<double>(calls.records_lost));
+}
+
+}  // namespace hearth

@@ -1,0 +1,32 @@
+#pragma once
+
+#include <prometheus/gauge.h>
+#include <prometheus/registry.h>
+
+#include "ctrl/calls.h"
+#include "faas/ports.h"
+#include "shard.h"
+#include "worker/intake.h"
+
+namespace hearth {
+
+// Gauges that are read off the running parts when /metrics is asked for: the rings' own counters
+// summed over all threads, the job queue, calls.
+class ring_gauges {
+public:
+    explicit ring_gauges(prometheus::Registry& registry);
+
+    void begin() noexcept { sum_ = {}; }
+    void add(const shard::load& load);
+    void set_jobs(const faas::job_queue::depth& depth, const worker::intake_statistics& jobs);
+    void set_calls(const ctrl::calls_statistics& calls, std::size_t live);
+
+private:
+    void set(const char* name, const char* help, double value,
+             const prometheus::Labels& labels = {});
+
+    prometheus::Registry& registry_;
+    shard::load sum_;
+};
+
+}  // namespace hearth

@@ -1,0 +1,34 @@
+#pragma once
+
+#include "embedded/database.h"
+#include "embedded/time_source.h"
+#include "faas/ports.h"
+
+namespace hearth::embedded {
+
+// Invocation records in SQLite. At most records_max: create() answers errc::limit_exceeded beyond,
+// finish() never does, because an outcome must not be lost. Times that a record leaves at 0 are
+// filled in.
+class invocation_log final : public faas::invocation_log {
+public:
+    static constexpr std::int64_t records_max_default = 1'000'000;
+
+    // `db` outlives this.
+    explicit invocation_log(database& db, std::int64_t records_max = records_max_default,
+                            time_source now = steady_wall_clock());
+
+    task<result<>> create(const faas::invocation_record& record, deadline until) override;
+    task<result<>> mark_running(std::string_view job_id, std::int64_t attempts,
+                                deadline until) override;
+    task<result<bool>> finish(const faas::invocation_record& record, deadline until) override;
+    task<result<faas::invocation_record>> get(std::string_view job_id, deadline until) override;
+    // In several short transactions; when `until` passes between them the count so far is returned.
+    task<result<std::int64_t>> expire(epoch_ms before, deadline until) override;
+
+private:
+    database& db_;
+    std::int64_t records_max_;
+    time_source now_;
+};
+
+}  // namespace hearth::embedded

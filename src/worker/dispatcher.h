@@ -1,0 +1,111 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "coro/scope.h"
+#include "faas/ports.h"
+#include "worker/code_cache.h"
+#include "worker/sandbox.h"
+#include "worker/sandbox_manager.h"
+
+namespace hearth::worker {
+
+struct dispatcher_options {
+    std::int64_t memory_budget_mb = 1024;  // for the memoryMb of all sandboxes together
+    std::size_t concurrency_max = 16;      // sandboxes of one function
+    std::size_t function_queue_max = 100;  // calls of one function without a sandbox
+    std::size_t host_queue_max = 1000;     // of all functions
+    seconds idle_ttl{600};                 // then an idle sandbox ends
+};
+
+struct dispatcher_statistics {
+    std::uint64_t started = 0;
+    std::uint64_t start_failures = 0;
+    std::uint64_t evicted = 0;    // idle ones that made room
+    std::uint64_t expired = 0;    // idle for longer than idle_ttl
+    std::uint64_t discarded = 0;  // unhealthy after a call
+    std::uint64_t retired = 0;    // of an old revision
+};
+
+// Decides which sandbox runs which call: per revision a queue of calls and a set of sandboxes, over
+// all of them a memory budget. Starts sandboxes where that shortens a queue (growth.h), hands a
+// free one to the longest waiting call, makes room by ending the sandbox that was idle longest.
+// Everything that it starts lives in its own scope, which is never stopped, only joined by
+// finish(). Ring thread only.
+class dispatcher {
+public:
+    dispatcher(uring::ring& home, sandbox_manager& manager, code_cache& code,
+               const dispatcher_options& options);
+    ~dispatcher();
+
+    // A refusal is an error of invoker::invoke(), or the outcome that the call ends with.
+    struct refusal {
+        error reason;
+        std::optional<faas::outcome> outcome;
+    };
+    // A sandbox for one call, to be given back by release().
+    task<std::expected<warm_sandbox*, refusal>> acquire(
+        std::shared_ptr<const faas::function> target, deadline until);
+    void release(warm_sandbox& used, double service_ms);
+
+    void retire(std::string_view function_id, std::int64_t current_revision);
+    // Ends every sandbox, running ones too, and waits until they are gone. Waiting calls are
+    // refused.
+    task<void> finish();
+
+    [[nodiscard]] std::size_t waiting() const noexcept { return waiting_; }
+    [[nodiscard]] std::size_t idle() const noexcept;
+    [[nodiscard]] std::size_t live() const noexcept { return sandboxes_.size(); }
+    [[nodiscard]] std::size_t busy() const noexcept { return busy_; }
+    [[nodiscard]] std::int64_t memory_used_mb() const noexcept { return memory_used_mb_; }
+    [[nodiscard]] const dispatcher_statistics& statistics() const noexcept { return statistics_; }
+
+private:
+    struct waiter;
+    struct pool;
+    using pool_key = std::pair<std::string, std::int64_t>;
+
+    pool& pool_of(const std::shared_ptr<const faas::function>& target);
+    pool* find_pool(const faas::function& target);
+    void drop_if_unused(pool& which);
+    warm_sandbox* take_idle(pool& from);
+    void grow(pool& which);
+    bool make_room(std::int64_t memory_mb);
+    void serve_starved();
+    void give(pool& which, warm_sandbox& free_one);
+    void fail_waiters(pool& which, const faas::outcome& why);
+    void discard(warm_sandbox& which);
+    void keep_growing(pool& which);
+
+    task<void> start_one(pool_key key, std::shared_ptr<const faas::function> target);
+    task<void> end_one(std::unique_ptr<warm_sandbox> which);
+    task<void> regrow(pool_key key);
+    task<void> expire_idle();
+
+    uring::ring& home_;
+    sandbox_manager& manager_;
+    code_cache& code_;
+    dispatcher_options options_;
+    dispatcher_statistics statistics_;
+
+    std::map<pool_key, std::unique_ptr<pool>> pools_;
+    std::unordered_map<warm_sandbox*, std::unique_ptr<warm_sandbox>> sandboxes_;
+    std::size_t ending_ = 0;
+    std::int64_t ending_mb_ = 0;
+    std::int64_t memory_used_mb_ = 0;
+    std::size_t waiting_ = 0;
+    std::size_t busy_ = 0;
+    bool finishing_ = false;
+    wait_list idle_changed_;
+    wait_list released_;
+    deadline expiry_due_ = never;  // when expire_idle() looks next
+    scope tasks_;
+};
+
+}  // namespace hearth::worker

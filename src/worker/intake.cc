@@ -1,0 +1,240 @@
+#include "worker/intake.h"
+
+#include <algorithm>
+
+#include "base/log.h"
+#include "coro/when_any.h"
+#include "worker/error_report.h"
+
+namespace hearth::worker {
+namespace {
+
+constexpr seconds port_wait{10};     // for one call of a port
+constexpr seconds trouble_pause{1};  // after the queue could not be reached
+constexpr std::size_t receive_max = 10;
+constexpr seconds settle_interval{30};
+
+deadline soon() {
+    return after(port_wait);
+}
+
+faas::invocation_record record_of(const faas::job_delivery& delivery, faas::outcome end) {
+    faas::invocation_record record;
+    record.job_id = delivery.content.job_id;
+    record.request_id = delivery.content.request_id;
+    record.function_id = delivery.content.function_id;
+    record.status = end.status;
+    record.attempts = delivery.attempts;
+    record.updated_at = wall_clock_ms();
+    record.created_at = record.updated_at;
+    record.end = std::move(end);
+    return record;
+}
+
+}  // namespace
+
+job_intake::job_intake(faas::job_queue& queue, faas::function_table& functions,
+                       faas::invocation_log& log, faas::result_bus& results, faas::invoker& invoker,
+                       const intake_options& options)
+    : queue_(queue),
+      functions_(functions),
+      log_(log),
+      results_(results),
+      invoker_(invoker),
+      options_(options),
+      room_(options.concurrency) {}
+
+task<void> job_intake::run() {
+    receiving_.spawn(receive_loop());
+    receiving_.spawn(settle_dead_letters());
+    co_await receiving_.join();
+    co_await running_.join();
+}
+
+void job_intake::stop_receiving() noexcept {
+    stopping_ = true;
+    receiving_.request_stop();
+}
+
+task<void> job_intake::receive_loop() {
+    while (!stopping_) {
+        if (!co_await room_.acquire()) {
+            co_return;
+        }
+        const std::size_t wanted = std::min(receive_max, room_.available() + 1);
+        auto received = co_await queue_.receive(wanted, options_.visibility, after(options_.poll));
+        if (!received) {
+            room_.release();
+            if (received.error().code != errc::cancelled) {
+                ++statistics_.errors;
+                log::warning("no jobs can be received", {{"reason", received.error().message}});
+                [[maybe_unused]] const auto slept = co_await sleep_until(after(trouble_pause));
+            }
+            continue;
+        }
+        if (received->empty()) {
+            room_.release();
+            continue;
+        }
+        statistics_.received += received->size();
+        for (std::size_t i = 0; i < received->size(); ++i) {
+            // One permit is held already; the others were free when they were counted.
+            if (i > 0 && !room_.try_acquire()) {
+                check_failed("room", __FILE__, __LINE__, "more jobs than were asked for");
+            }
+            running_.spawn(process(std::move((*received)[i])));
+        }
+    }
+}
+
+task<void> job_intake::process(faas::job_delivery delivery) {
+    scope extending;
+    extending.spawn(keep_invisible(delivery.receipt, extending.stop()));
+    co_await attempt(delivery);
+    extending.request_stop();
+    co_await extending.join();
+    room_.release();
+}
+
+task<void> job_intake::keep_invisible(const std::string& receipt, stop_source& until_stopped) {
+    while (!until_stopped.requested()) {
+        if (!co_await sleep_until(after(options_.visibility / 3))) {
+            co_return;
+        }
+        auto extended = co_await queue_.extend(receipt, options_.visibility, soon());
+        if (!extended && extended.error().code != errc::cancelled) {
+            ++statistics_.errors;
+            log::warning("a running job's visibility could not be extended",
+                         {{"reason", extended.error().message}});
+        }
+    }
+}
+
+task<void> job_intake::attempt(const faas::job_delivery& delivery) {
+    const faas::job& job = delivery.content;
+    auto marked = co_await log_.mark_running(job.job_id, delivery.attempts, soon());
+    if (!marked && marked.error().code == errc::conflict) {
+        ++statistics_.duplicates;  // its outcome stands
+        if (auto done = co_await queue_.acknowledge(delivery.receipt, soon()); !done) {
+            report("acknowledge", delivery, done.error());
+        }
+        co_return;
+    }
+    if (!marked && marked.error().code != errc::not_found) {
+        report("mark running", delivery, marked.error());
+        co_return;
+    }
+    auto found = co_await functions_.get(job.function_id, soon());
+    if (!found) {
+        if (found.error().code != errc::not_found) {
+            report("look up the function", delivery, found.error());
+            co_return;
+        }
+        co_await conclude(delivery, failure_outcome(faas::error_type::code_unavailable,
+                                                    "the function was deleted"));
+        co_return;
+    }
+    faas::invocation call{.job_id = job.job_id,
+                          .request_id = job.request_id,
+                          .target = std::make_shared<const faas::function>(std::move(*found)),
+                          .event = job.event};
+    auto end = co_await invoker_.invoke(call, never);
+    if (!end) {
+        // Not started: the queue of calls is full or the worker drains. The attempt does not count.
+        const auto pause = stopping_ ? milliseconds(0) : options_.retry_base;
+        if (auto back = co_await queue_.release(delivery.receipt, pause, false, soon()); !back) {
+            report("return to the queue", delivery, back.error());
+        }
+        co_return;
+    }
+    const bool failed = end->status != faas::invocation_status::succeeded;
+    if (failed && stopping_) {
+        // The shutdown may have ended it: the next worker tries again.
+        if (auto back = co_await queue_.release(delivery.receipt, milliseconds(0),
+                                                !end->not_started, soon());
+            !back) {
+            report("return to the queue", delivery, back.error());
+        }
+    } else if (failed && delivery.attempts < faas::attempts_max) {
+        ++statistics_.retried;
+        const auto pause =
+            std::min(options_.retry_base * (1 << (delivery.attempts - 1)), options_.retry_max);
+        if (auto back = co_await queue_.release(delivery.receipt, pause, true, soon()); !back) {
+            report("return to the queue", delivery, back.error());
+        }
+    } else {
+        if (failed) {
+            end->status = faas::invocation_status::dead;
+        }
+        co_await conclude(delivery, std::move(*end));
+    }
+}
+
+// Records the outcome, tells who waits for it, and only then settles the delivery.
+task<void> job_intake::conclude(const faas::job_delivery& delivery, faas::outcome end) {
+    const faas::invocation_record record = record_of(delivery, std::move(end));
+    auto first = co_await log_.finish(record, soon());
+    if (!first) {
+        report("record the outcome", delivery, first.error());
+        co_return;
+    }
+    if (*first) {
+        if (auto told = co_await results_.publish(record, soon()); !told) {
+            report("publish the outcome", delivery, told.error());  // waiters read the record
+        }
+    } else {
+        ++statistics_.duplicates;
+    }
+    const bool dead = record.status == faas::invocation_status::dead;
+    ++(dead ? statistics_.dead : statistics_.succeeded);
+    auto settled = dead ? co_await queue_.bury(delivery.receipt, soon())
+                        : co_await queue_.acknowledge(delivery.receipt, soon());
+    if (!settled) {
+        report("settle the delivery", delivery, settled.error());
+    }
+    if (dead && settled) {
+        if (auto known = co_await queue_.settle_dead(delivery.content.job_id, soon()); !known) {
+            report("settle the dead letter", delivery, known.error());
+        }
+    }
+}
+
+// Jobs whose attempts were used up by crashes of the worker itself: their records say so too.
+task<void> job_intake::settle_dead_letters() {
+    while (!stopping_) {
+        auto dead = co_await queue_.unsettled_dead(receive_max, soon());
+        if (!dead) {
+            ++statistics_.errors;
+        }
+        for (const faas::job& each : dead.value_or(std::vector<faas::job>{})) {
+            faas::job_delivery delivery{
+                .content = each, .receipt = {}, .attempts = faas::attempts_max};
+            faas::outcome end = failure_outcome(faas::error_type::exited,
+                                                "given up: the worker ended during every attempt");
+            end.status = faas::invocation_status::dead;
+            const faas::invocation_record record = record_of(delivery, std::move(end));
+            auto finished = co_await log_.finish(record, soon());
+            if (!finished) {
+                report("record the outcome", delivery, finished.error());
+                continue;
+            }
+            ++statistics_.dead;
+            [[maybe_unused]] const auto told = co_await results_.publish(record, soon());
+            if (auto known = co_await queue_.settle_dead(each.job_id, soon()); !known) {
+                report("settle the dead letter", delivery, known.error());
+            }
+        }
+        if (!co_await sleep_until(after(settle_interval))) {
+            co_return;
+        }
+    }
+}
+
+void job_intake::report(std::string_view what, const faas::job_delivery& delivery,
+                        const error& reason) {
+    ++statistics_.errors;
+    log::warning("a job's step failed; its visibility timeout brings it back",
+                 {{"step", what}, {"jobId", delivery.content.job_id}, {"reason", reason.message}});
+}
+
+}  // namespace hearth::worker

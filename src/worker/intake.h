@@ -1,0 +1,69 @@
+#pragma once
+
+#include <cstddef>
+
+#include "coro/scope.h"
+#include "coro/semaphore.h"
+#include "faas/ports.h"
+
+namespace hearth::worker {
+
+struct intake_options {
+    std::size_t concurrency = 8;      // jobs that run at once
+    milliseconds visibility{30'000};  // of a delivery; extended while the job runs
+    milliseconds poll{20'000};        // of one receive
+    milliseconds retry_base{1'000};   // doubled with every attempt
+    milliseconds retry_max{60'000};
+};
+
+struct intake_statistics {
+    std::uint64_t received = 0;
+    std::uint64_t succeeded = 0;
+    std::uint64_t retried = 0;
+    std::uint64_t dead = 0;
+    std::uint64_t duplicates = 0;  // deliveries of jobs that had an outcome already
+    std::uint64_t errors = 0;      // queue, table or log could not be reached
+};
+
+// Takes jobs from the queue and sees each to one recorded outcome. A delivery is acknowledged only
+// after its outcome stands; a job whose outcome stands already is acknowledged unrun; a failure is
+// tried again after a growing pause, faas::attempts_max times in all, and then goes to the dead
+// letters. Whatever cannot be recorded is left to the visibility timeout, which brings the job
+// back. Ring thread only.
+class job_intake {
+public:
+    job_intake(faas::job_queue& queue, faas::function_table& functions, faas::invocation_log& log,
+               faas::result_bus& results, faas::invoker& invoker, const intake_options& options);
+
+    // Receives until stop_receiving(), then until the running jobs are done.
+    task<void> run();
+    // No new jobs from now on.
+    void stop_receiving() noexcept;
+    // Jobs that still run are returned to the queue at once when they end.
+    [[nodiscard]] const intake_statistics& statistics() const noexcept { return statistics_; }
+
+private:
+    struct verdict;
+
+    task<void> receive_loop();
+    task<void> process(faas::job_delivery delivery);
+    task<void> attempt(const faas::job_delivery& delivery);
+    task<void> keep_invisible(const std::string& receipt, stop_source& until_stopped);
+    task<void> conclude(const faas::job_delivery& delivery, faas::outcome end);
+    task<void> settle_dead_letters();
+    void report(std::string_view what, const faas::job_delivery& delivery, const error& reason);
+
+    faas::job_queue& queue_;
+    faas::function_table& functions_;
+    faas::invocation_log& log_;
+    faas::result_bus& results_;
+    faas::invoker& invoker_;
+    intake_options options_;
+    intake_statistics statistics_;
+    semaphore room_;
+    scope receiving_;
+    scope running_;
+    bool stopping_ = false;
+};
+
+}  // namespace hearth::worker

@@ -1,0 +1,110 @@
+#include "worker/sandbox_manager.h"
+
+#include <vector>
+
+#include <poll.h>
+
+#include "base/log.h"
+#include "uring/operation.h"
+
+namespace hearth::worker {
+
+sandbox_manager::sandbox_manager(uring::ring& home, sandbox::client client)
+    : client_(std::move(client)), readable_(home, client_.descriptor()) {}
+
+task<void> sandbox_manager::run() {
+    while (!lost_.is_set()) {
+        auto ready = co_await readable_.next(never);
+        if (!ready) {
+            if (!finishing_) {
+                lose(ready.error());
+            }
+            co_return;
+        }
+        for (;;) {
+            auto received = client_.receive();
+            if (!received) {
+                lose(received.error());
+                co_return;
+            }
+            if (!received->has_value()) {
+                break;
+            }
+            deliver(std::move(**received));
+        }
+    }
+}
+
+task<void> sandbox_manager::finish() {
+    finishing_ = true;
+    co_await readable_.finish();
+}
+
+std::uint64_t sandbox_manager::add(sandbox_events& events) {
+    live_.emplace(++last_id_, &events);
+    return last_id_;
+}
+
+void sandbox_manager::forget(std::uint64_t id) {
+    live_.erase(id);
+}
+
+task<result<>> sandbox_manager::create(const sandbox::create_packet& wanted, int code, int control,
+                                       int output, deadline until) {
+    for (;;) {
+        auto sent = client_.create(wanted, code, control, output);
+        if (sent || sent.error().code != errc::limit_exceeded) {
+            co_return sent;
+        }
+        auto writable = co_await uring::poll_once(client_.descriptor(), POLLOUT, until);
+        if (!writable) {
+            co_return propagate(writable);
+        }
+    }
+}
+
+void sandbox_manager::kill(std::uint64_t id) {
+    if (auto sent = client_.kill(id); !sent && !lost_.is_set()) {
+        // Not able to end a sandbox, the worker may not go on as if it had.
+        lose(sent.error());
+    }
+}
+
+void sandbox_manager::deliver(sandbox::received_event received) {
+    const auto id =
+        std::visit([](const auto& packet) { return packet.header.sandbox_id; }, received.what);
+    const auto found = live_.find(id);
+    if (found == live_.end()) {
+        return;  // the sandbox's owner gave up on it; exited is all that still comes
+    }
+    sandbox_events& events = *found->second;
+    if (std::holds_alternative<sandbox::created_packet>(received.what)) {
+        events.memory_peak = std::move(received.memory_peak);
+        events.answered.set();
+    } else if (auto* failed = std::get_if<sandbox::create_failed_packet>(&received.what)) {
+        events.failure = *failed;
+        events.end();
+    } else if (auto* exited = std::get_if<sandbox::exited_packet>(&received.what)) {
+        events.exit = *exited;
+        events.end();
+    }
+}
+
+void sandbox_manager::lose(const error& reason) {
+    log::error("hearth-sandboxd is gone: every sandbox ended with it; restart Hearth",
+               {{"reason", reason.message}});
+    lost_.set();
+    // on_end() may unregister others, so the table is walked by id.
+    std::vector<std::uint64_t> ids;
+    ids.reserve(live_.size());
+    for (const auto& [id, events] : live_) {
+        ids.push_back(id);
+    }
+    for (const std::uint64_t id : ids) {
+        if (const auto found = live_.find(id); found != live_.end()) {
+            found->second->end();
+        }
+    }
+}
+
+}  // namespace hearth::worker

@@ -1,0 +1,77 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <unordered_map>
+
+#include "base/result.h"
+#include "coro/event.h"
+#include "coro/task.h"
+#include "sandbox/client.h"
+#include "uring/multishot.h"
+#include "uring/ring.h"
+
+namespace hearth::worker {
+
+// What hearth-sandboxd reports of one sandbox. Owned by the sandbox; registered with the manager
+// while it lives.
+class sandbox_events {
+public:
+    event answered;  // created, create_failed or exited has come
+    std::optional<sandbox::create_failed_packet> failure;
+    unique_fd memory_peak;
+    event ended;  // exited has come, or sandboxd is gone
+    std::optional<sandbox::exited_packet> exit;
+    std::function<void()> on_end;  // called once when `ended` is set, unless empty
+
+    void end() {
+        answered.set();
+        if (!ended.is_set()) {
+            ended.set();
+            if (on_end) {
+                on_end();
+            }
+        }
+    }
+};
+
+// The worker's end of the control socket: sends requests, and hands each event to the sandbox it is
+// about. When hearth-sandboxd dies, every sandbox is told that it ended and `lost` is set: the
+// worker cannot go on without it. Ring thread only.
+class sandbox_manager {
+public:
+    sandbox_manager(uring::ring& home, sandbox::client client);
+
+    // Reads events until finish().
+    task<void> run();
+    task<void> finish();
+
+    // A fresh id, registered until forget().
+    [[nodiscard]] std::uint64_t add(sandbox_events& events);
+    void forget(std::uint64_t id);
+    // Waits while the socket is full. The descriptors stay the caller's.
+    task<result<>> create(const sandbox::create_packet& wanted, int code, int control, int output,
+                          deadline until);
+    void kill(std::uint64_t id);
+
+    [[nodiscard]] const sandbox::hello_packet& hello() const { return client_.hello(); }
+    [[nodiscard]] event& lost() noexcept { return lost_; }
+    // After finish(): ends hearth-sandboxd, which removes every trace of its sandboxes.
+    [[nodiscard]] result<int> close_and_wait(deadline until) {
+        return client_.close_and_wait(until);
+    }
+
+private:
+    void deliver(sandbox::received_event received);
+    void lose(const error& reason);
+
+    sandbox::client client_;
+    uring::readiness readable_;
+    std::unordered_map<std::uint64_t, sandbox_events*> live_;
+    std::uint64_t last_id_ = 0;
+    event lost_;
+    bool finishing_ = false;
+};
+
+}  // namespace hearth::worker
