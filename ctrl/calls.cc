@@ -30,7 +30,7 @@ task<result<faas::outcome>> calls::run(faas::invocation call, deadline until) {
     if (!live->ended.is_set()) {
         live->caller_waits = false;
         ++statistics_.abandoned;
-        abandoned_.emplace(live->call.job_id, live);
+        unrecorded_.emplace(live->call.job_id, live);
         co_return propagate(ended);
     }
     co_return std::move(live->end);
@@ -53,13 +53,18 @@ task<void> calls::execute(std::shared_ptr<live_call> live) {
         kept.attempts = 0;
     }
     kept.status = kept.end.status;
-    // A refusal that the caller hears of leaves nothing to record.
-    const bool recorded = live->end.has_value() || !live->caller_waits;
+    // A refusal that the caller hears of leaves nothing to record; one by the deadline does, since
+    // its caller is told to ask for the status.
+    const bool recorded = live->end.has_value() || !live->caller_waits ||
+                          live->end.error().code == errc::deadline_exceeded;
+    if (recorded) {
+        unrecorded_.emplace(kept.job_id, live);  // the caller may ask before the log knows
+    }
     live->ended.set();
     if (recorded) {
         co_await record(*live);
+        unrecorded_.erase(kept.job_id);
     }
-    abandoned_.erase(kept.job_id);
 }
 
 task<void> calls::record(const live_call& live) {
@@ -100,7 +105,7 @@ task<result<>> calls::enqueue(const faas::invocation& call, deadline until) {
 }
 
 task<result<faas::invocation_record>> calls::status(const std::string& job_id, deadline until) {
-    if (const auto found = abandoned_.find(job_id); found != abandoned_.end()) {
+    if (const auto found = unrecorded_.find(job_id); found != unrecorded_.end()) {
         const live_call& live = *found->second;
         if (live.ended.is_set()) {
             co_return live.kept;

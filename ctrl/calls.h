@@ -50,8 +50,9 @@ private:
     faas::invoker& invoker_;
     faas::invocation_log& log_;
     faas::job_queue& queue_;
-    // Calls whose callers gave up: the only ones that anybody can ask for before they are recorded.
-    std::unordered_map<std::string, std::shared_ptr<live_call>> abandoned_;
+    // Calls that their callers know of, by an answer or a passed deadline, and the log does not
+    // yet.
+    std::unordered_map<std::string, std::shared_ptr<live_call>> unrecorded_;
     calls_statistics statistics_;
     scope running_{nullptr, calls_max};
 };

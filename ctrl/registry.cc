@@ -18,6 +18,15 @@ bool has(const std::vector<std::string>& modules, std::string_view name) {
     return std::ranges::find(modules, name) != modules.end();
 }
 
+// A zip may have any file name; what a name may not hold becomes '_', as a given name is checked.
+std::string name_from_file(std::string_view file) {
+    std::string name(file.substr(0, std::min(file.rfind('.'), faas::name_bytes_max)));
+    constexpr std::string_view allowed =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    std::ranges::replace_if(name, [](char c) { return !allowed.contains(c); }, '_');
+    return name.empty() ? "function" : name;
+}
+
 // The handlers that are tried in order when none is given: always several, whereas a handler that
 // was given stands alone and is kept by later uploads.
 std::vector<std::string> default_handlers(const faas::function& record,
@@ -38,16 +47,30 @@ task<result<shared_function>> registry::get(std::string_view id, deadline until)
     if (const auto found = cache_.find(std::string(id)); found != cache_.end()) {
         co_return found->second;
     }
+    const std::uint64_t seen = changes_;
     auto stored = co_await table_.get(id, until);
     if (!stored) {
         co_return propagate(stored);
     }
+    auto shared = std::make_shared<const faas::function>(std::move(*stored));
+    remember(shared, seen);
+    co_return shared;
+}
+
+// Into the cache, unless something was updated or deleted since `seen`: the answer to a look-up may
+// come after that of the deletion that it did not see.
+void registry::remember(const shared_function& what, std::uint64_t seen) {
+    if (seen != changes_) {
+        cache_.erase(what->id);
+        return;
+    }
     if (cache_.size() >= cache_entries_max) {
         cache_.clear();
     }
-    auto shared = std::make_shared<const faas::function>(std::move(*stored));
-    // An update that came in between has put a newer one here.
-    co_return cache_.try_emplace(shared->id, shared).first->second;
+    shared_function& slot = cache_[what->id];
+    if (slot == nullptr || slot->revision < what->revision) {
+        slot = what;
+    }
 }
 
 task<result<faas::page<faas::function>>> registry::list(std::size_t limit, std::string_view cursor,
@@ -102,9 +125,7 @@ task<result<shared_function>> registry::create(const function_form& form, deadli
     record.timeout_ms = form.timeout_ms.value_or(faas::timeout_ms_default);
     record.env = form.env.value_or(faas::environment{});
     record.created_at = record.updated_at = wall_clock_ms();
-    const std::string_view file = form.upload->file_name;
-    record.name = form.name.value_or(
-        std::string(file.substr(0, std::min(file.rfind('.'), faas::name_bytes_max))));
+    record.name = form.name ? *form.name : name_from_file(form.upload->file_name);
     if (auto applied = co_await apply_code(record, form, until); !applied) {
         co_return propagate(applied);
     }
@@ -112,7 +133,7 @@ task<result<shared_function>> registry::create(const function_form& form, deadli
         co_return propagate(created);
     }
     auto shared = std::make_shared<const faas::function>(std::move(record));
-    cache_.insert_or_assign(shared->id, shared);
+    remember(shared, changes_);
     log::info("function uploaded", {{"functionId", shared->id}, {"name", shared->name}});
     co_return shared;
 }
@@ -141,11 +162,13 @@ task<result<shared_function>> registry::update(std::string_view id, const functi
     }
     ++record.revision;
     record.updated_at = wall_clock_ms();
+    const std::uint64_t seen = changes_;
     if (auto updated = co_await table_.update(record, until); !updated) {
         co_return propagate(updated);
     }
     auto shared = std::make_shared<const faas::function>(std::move(record));
-    cache_.insert_or_assign(shared->id, shared);
+    remember(shared, seen);
+    ++changes_;
     invoker_.retire(shared->id, shared->revision);
     log::info("function updated", {{"functionId", shared->id}, {"revision", shared->revision}});
     co_return shared;
@@ -154,6 +177,7 @@ task<result<shared_function>> registry::update(std::string_view id, const functi
 task<result<>> registry::remove(std::string_view id, deadline until) {
     auto removed = co_await table_.remove(id, until);
     if (removed) {
+        ++changes_;
         cache_.erase(std::string(id));
         invoker_.retire(id, 0);
         log::info("function deleted", {{"functionId", id}});

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -36,6 +37,7 @@ public:
     task<result<std::size_t>> collect_garbage(deadline until);
 
 private:
+    void remember(const shared_function& what, std::uint64_t seen);
     task<result<>> apply_code(faas::function& record, const function_form& form, deadline until);
 
     faas::function_table& table_;
@@ -43,6 +45,7 @@ private:
     faas::invoker& invoker_;
     thread_pool& blocking_;
     std::unordered_map<std::string, shared_function> cache_;
+    std::uint64_t changes_ = 0;  // updates and deletions so far
 };
 
 }  // namespace hearth::ctrl

@@ -7,19 +7,17 @@
 #include <string>
 #include <string_view>
 
-#include <rapidjson/stringbuffer.h>
-#include <rapidjson/writer.h>
 #include <simdjson.h>
 
+#include "base/rapidjson.h"
 #include "base/result.h"
 
-// JSON. Three jobs, each with the library that does it best:
+// JSON. Three jobs:
 //   writing            RapidJSON's writer, behind `writer`
 //   reading documents  simdjson's DOM, behind `document`: small API and configuration bodies
-//   passing payloads   RapidJSON's SAX reader, behind `scan_object` and `is_valid`: the payload's
-//   text is
+//   passing payloads   our own scanner, behind `scan_object` and `validate`: the payload's text is
 //                      checked in full and handed on unchanged; numbers are never converted, so
-//                      that integers of any length survive.
+//                      that integers of any length survive, which neither library's parser allows.
 
 namespace hearth::json {
 

@@ -329,6 +329,9 @@ task<std::string> dev_server::metrics_text() {
     ring_gauges_.begin();
     for (auto& each : shards_) {
         ring_gauges_.add(co_await each->measure());
+        if (draining_) {
+            break;  // the other threads may have ended; the first is this one
+        }
     }
     auto depth = co_await queue_->measure(after(start_wait));
     ring_gauges_.set_jobs(depth ? *depth : faas::job_queue::depth{}, intake_->statistics());
@@ -348,6 +351,8 @@ result<groundwork> lay_groundwork(dev_options& options) {
     if (!installed) {
         return propagate(installed);
     }
+    // Sandboxes read the unpacked code under ids of their own; what is private is in a 0700 folder.
+    ::umask(S_IWGRP | S_IWOTH);
     const service_user user = find_service_user();
     for (const char* folder : {"", "/code", "/unpacked"}) {
         if (auto ready = prepare_folder(options.data_dir + folder, user); !ready) {

@@ -15,8 +15,8 @@ result<std::unique_ptr<buffer_pool>> buffer_pool::create(io_uring& kernel, unsig
         return fail_errno("mmap of the buffer ring");
     }
     pool->shared_ = static_cast<io_uring_buf_ring*>(shared);
-    pool->memory_ =
-        std::make_unique_for_overwrite<std::byte[]>(static_cast<std::size_t>(count) * bytes_each);
+    // Zeroed, so that its pages are there before the first burst and memory use does not creep.
+    pool->memory_ = std::make_unique<std::byte[]>(static_cast<std::size_t>(count) * bytes_each);
     io_uring_buf_reg registration{};
     registration.ring_addr = reinterpret_cast<std::uint64_t>(shared);
     registration.ring_entries = count;
@@ -56,7 +56,6 @@ void buffer_pool::give_back(std::uint16_t buffer_id) noexcept {
                           io_uring_buf_ring_mask(count_), 0);
     io_uring_buf_ring_advance(shared_, 1);
     ++available_;
-    returned_.notify_all();
 }
 
 }  // namespace hearth::uring

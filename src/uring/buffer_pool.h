@@ -5,7 +5,6 @@
 #include <memory>
 
 #include "base/result.h"
-#include "coro/wait_list.h"
 #include "uring/io_buffer.h"
 #include "uring/kernel.h"
 
@@ -23,13 +22,13 @@ public:
     ~buffer_pool();
 
     // The buffer that a completion with IORING_CQE_F_BUFFER names. When the pool runs low the bytes
-    // are copied out (`*copied` is set), so that slow readers cannot starve the others.
+    // are copied out (`*copied` is set), so that slow readers cannot starve the others: a buffer is
+    // free again whenever completions have been collected.
     [[nodiscard]] io_buffer take(std::uint32_t completion_flags, std::size_t size, bool* copied);
 
     void give_back(std::uint16_t buffer_id) noexcept override;
 
     [[nodiscard]] unsigned available() const noexcept { return available_; }
-    [[nodiscard]] wait_list& returned() noexcept { return returned_; }
 
 private:
     buffer_pool(io_uring& kernel, unsigned count, unsigned bytes_each) noexcept
@@ -45,7 +44,6 @@ private:
     io_uring_buf_ring* shared_ = nullptr;
     bool registered_ = false;
     std::unique_ptr<std::byte[]> memory_;
-    wait_list returned_;
 };
 
 }  // namespace hearth::uring

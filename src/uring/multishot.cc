@@ -47,7 +47,6 @@ task<void> multishot::finish() {
     finishing_ = true;
     pause();
     changed_.notify_all();
-    home_.buffers().returned().notify_all();  // a starved receiver waits there
     while (armed_) {
         co_await changed_.wait_unstoppable();
     }
@@ -91,12 +90,8 @@ task<result<io_buffer>> receiver::next(deadline until) {
         if (finished()) {
             co_return fail(errc::closed, "receive: the stream was closed");
         }
-        const bool starved = !armed() && home_.buffers().available() == 0;
-        if (!starved) {
-            arm();
-        }
-        auto& woken_by = starved ? home_.buffers().returned() : changed_;
-        auto woken = co_await woken_by.wait(until);
+        arm();
+        auto woken = co_await changed_.wait(until);
         if (!woken) {
             co_return propagate(woken);
         }

@@ -119,15 +119,17 @@ task<result<std::shared_ptr<const code_directory>>> code_cache::get(const faas::
     made->used = by_use_.begin();
     entries_.emplace(name, made);
     made->content = co_await fetch(target, name, until);
-    if (made->content) {
-        bytes_ += (*made->content)->bytes;
+    // A copy: evict() takes what nobody holds, also when this alone is more than the limit.
+    auto content = made->content;
+    if (content) {
+        bytes_ += (*content)->bytes;
     } else {
         by_use_.erase(made->used);
         entries_.erase(name);  // the next call tries again
     }
     made->done.set();
     co_await evict();
-    co_return made->content;
+    co_return content;
 }
 
 task<result<std::shared_ptr<const code_directory>>> code_cache::fetch(const faas::function& target,
@@ -153,7 +155,8 @@ task<void> code_cache::evict() {
         --each;
         const auto found = entries_.find(*each);
         const shared_entry& oldest = found->second;
-        if (!oldest->done.is_set() || oldest->content->use_count() > 1) {
+        // A getter that was woken but has not resumed yet holds the entry, not its content.
+        if (!oldest->done.is_set() || oldest.use_count() > 1 || oldest->content->use_count() > 1) {
             continue;
         }
         bytes_ -= (*oldest->content)->bytes;
@@ -161,7 +164,7 @@ task<void> code_cache::evict() {
         entries_.erase(found);
         each = by_use_.erase(each);
         // Out of the way first, so that a new call can unpack the same code meanwhile.
-        const std::string trash = concat("removing-", name);
+        const std::string trash = concat("removing-", ++removals_, "-", name);
         ::renameat(folder_.get(), name.c_str(), folder_.get(), trash.c_str());
         auto removed = co_await blocking_.run([&] {
             remove_tree(folder_.get(), trash);

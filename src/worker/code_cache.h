@@ -65,6 +65,7 @@ private:
     std::size_t bytes_max_;
     std::size_t bytes_ = 0;
     std::uint64_t misses_ = 0;
+    std::uint64_t removals_ = 0;  // gives each folder on its way out a name of its own
     std::unordered_map<std::string, shared_entry> entries_;
     std::list<std::string> by_use_;  // most recent first
 };

@@ -4,6 +4,7 @@
 #include <deque>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -27,15 +28,16 @@ struct dispatcher_options {
 struct dispatcher_statistics {
     std::uint64_t started = 0;
     std::uint64_t start_failures = 0;
-    std::uint64_t evicted = 0;    // idle ones that made room
+    std::uint64_t evicted = 0;    // ended to make room
     std::uint64_t expired = 0;    // idle for longer than idle_ttl
-    std::uint64_t discarded = 0;  // unhealthy after a call
+    std::uint64_t discarded = 0;  // unhealthy after a call, or before the next
     std::uint64_t retired = 0;    // of an old revision
 };
 
 // Decides which sandbox runs which call: per revision a queue of calls and a set of sandboxes, over
 // all of them a memory budget. Starts sandboxes where that shortens a queue (growth.h), hands a
-// free one to the longest waiting call, makes room by ending the sandbox that was idle longest.
+// free one to the longest waiting call, makes room by ending the sandbox that was idle longest. A
+// function without any sandbox gets room as its oldest call's turn comes, however busy others are.
 // Everything that it starts lives in its own scope, which is never stopped, only joined by
 // finish(). Ring thread only.
 class dispatcher {
@@ -74,8 +76,12 @@ private:
     pool& pool_of(const std::shared_ptr<const faas::function>& target);
     pool* find_pool(const faas::function& target);
     void drop_if_unused(pool& which);
+    [[nodiscard]] std::optional<error> queue_full(const pool& which) const;
     warm_sandbox* take_idle(pool& from);
     void grow(pool& which);
+    [[nodiscard]] bool must_yield(const pool& which) const;
+    [[nodiscard]] bool fits(std::int64_t memory_mb) const;
+    [[nodiscard]] bool will_fit(std::int64_t memory_mb) const;
     bool make_room(std::int64_t memory_mb);
     void serve_starved();
     void give(pool& which, warm_sandbox& free_one);
@@ -83,7 +89,7 @@ private:
     void discard(warm_sandbox& which);
     void keep_growing(pool& which);
 
-    task<void> start_one(pool_key key, std::shared_ptr<const faas::function> target);
+    task<void> start_one(warm_sandbox& fresh);
     task<void> end_one(std::unique_ptr<warm_sandbox> which);
     task<void> regrow(pool_key key);
     task<void> expire_idle();
@@ -103,6 +109,7 @@ private:
     std::size_t busy_ = 0;
     bool finishing_ = false;
     wait_list idle_changed_;
+    wait_list finish_began_;
     wait_list released_;
     deadline expiry_due_ = never;  // when expire_idle() looks next
     scope tasks_;

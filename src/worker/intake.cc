@@ -112,6 +112,10 @@ task<void> job_intake::keep_invisible(const std::string& receipt, stop_source& u
 
 task<void> job_intake::attempt(const faas::job_delivery& delivery) {
     const faas::job& job = delivery.content;
+    if (stopping_) {
+        co_await give_back(delivery, milliseconds(0), false);  // it came while receiving ended
+        co_return;
+    }
     auto marked = co_await log_.mark_running(job.job_id, delivery.attempts, soon());
     if (!marked && marked.error().code == errc::conflict) {
         ++statistics_.duplicates;  // its outcome stands
@@ -142,26 +146,18 @@ task<void> job_intake::attempt(const faas::job_delivery& delivery) {
     if (!end) {
         // Not started: the queue of calls is full or the worker drains. The attempt does not count.
         const auto pause = stopping_ ? milliseconds(0) : options_.retry_base;
-        if (auto back = co_await queue_.release(delivery.receipt, pause, false, soon()); !back) {
-            report("return to the queue", delivery, back.error());
-        }
+        co_await give_back(delivery, pause, false);
         co_return;
     }
     const bool failed = end->status != faas::invocation_status::succeeded;
     if (failed && stopping_) {
         // The shutdown may have ended it: the next worker tries again.
-        if (auto back = co_await queue_.release(delivery.receipt, milliseconds(0),
-                                                !end->not_started, soon());
-            !back) {
-            report("return to the queue", delivery, back.error());
-        }
+        co_await give_back(delivery, milliseconds(0), !end->not_started);
     } else if (failed && delivery.attempts < faas::attempts_max) {
         ++statistics_.retried;
         const auto pause =
             std::min(options_.retry_base * (1 << (delivery.attempts - 1)), options_.retry_max);
-        if (auto back = co_await queue_.release(delivery.receipt, pause, true, soon()); !back) {
-            report("return to the queue", delivery, back.error());
-        }
+        co_await give_back(delivery, pause, true);
     } else {
         if (failed) {
             end->status = faas::invocation_status::dead;
@@ -170,7 +166,16 @@ task<void> job_intake::attempt(const faas::job_delivery& delivery) {
     }
 }
 
-// Records the outcome, tells who waits for it, and only then settles the delivery.
+task<void> job_intake::give_back(const faas::job_delivery& delivery, milliseconds pause,
+                                 bool count_attempt) {
+    auto back = co_await queue_.release(delivery.receipt, pause, count_attempt, soon());
+    if (!back) {
+        report("return to the queue", delivery, back.error());
+    }
+}
+
+// Records the outcome, tells who waits for it, and only then settles the delivery. Where another
+// outcome stands already, that one counts and this delivery is only done with.
 task<void> job_intake::conclude(const faas::job_delivery& delivery, faas::outcome end) {
     const faas::invocation_record record = record_of(delivery, std::move(end));
     auto first = co_await log_.finish(record, soon());
@@ -178,15 +183,15 @@ task<void> job_intake::conclude(const faas::job_delivery& delivery, faas::outcom
         report("record the outcome", delivery, first.error());
         co_return;
     }
+    const bool dead = *first && record.status == faas::invocation_status::dead;
     if (*first) {
+        count(record.status);
         if (auto told = co_await results_.publish(record, soon()); !told) {
             report("publish the outcome", delivery, told.error());  // waiters read the record
         }
     } else {
         ++statistics_.duplicates;
     }
-    const bool dead = record.status == faas::invocation_status::dead;
-    ++(dead ? statistics_.dead : statistics_.succeeded);
     auto settled = dead ? co_await queue_.bury(delivery.receipt, soon())
                         : co_await queue_.acknowledge(delivery.receipt, soon());
     if (!settled) {
@@ -199,6 +204,20 @@ task<void> job_intake::conclude(const faas::job_delivery& delivery, faas::outcom
     }
 }
 
+void job_intake::count(faas::invocation_status status) {
+    switch (status) {
+        case faas::invocation_status::succeeded:
+            ++statistics_.succeeded;
+            break;
+        case faas::invocation_status::dead:
+            ++statistics_.dead;
+            break;
+        default:
+            ++statistics_.failed;
+            break;
+    }
+}
+
 // Jobs whose attempts were used up by crashes of the worker itself: their records say so too.
 task<void> job_intake::settle_dead_letters() {
     while (!stopping_) {
@@ -206,28 +225,39 @@ task<void> job_intake::settle_dead_letters() {
         if (!dead) {
             ++statistics_.errors;
         }
-        for (const faas::job& each : dead.value_or(std::vector<faas::job>{})) {
-            faas::job_delivery delivery{
-                .content = each, .receipt = {}, .attempts = faas::attempts_max};
-            faas::outcome end = failure_outcome(faas::error_type::exited,
-                                                "given up: the worker ended during every attempt");
-            end.status = faas::invocation_status::dead;
-            const faas::invocation_record record = record_of(delivery, std::move(end));
-            auto finished = co_await log_.finish(record, soon());
-            if (!finished) {
-                report("record the outcome", delivery, finished.error());
-                continue;
-            }
-            ++statistics_.dead;
-            [[maybe_unused]] const auto told = co_await results_.publish(record, soon());
-            if (auto known = co_await queue_.settle_dead(each.job_id, soon()); !known) {
-                report("settle the dead letter", delivery, known.error());
-            }
+        const auto found = std::move(dead).value_or(std::vector<faas::job>{});
+        std::size_t settled = 0;
+        for (const faas::job& each : found) {
+            settled += co_await settle_dead_letter(each) ? 1 : 0;
         }
-        if (!co_await sleep_until(after(settle_interval))) {
+        const bool more = settled == receive_max;  // a full page, without trouble
+        if (!more && !co_await sleep_until(after(settle_interval))) {
             co_return;
         }
     }
+}
+
+task<bool> job_intake::settle_dead_letter(const faas::job& given_up) {
+    const faas::job_delivery delivery{
+        .content = given_up, .receipt = {}, .attempts = faas::attempts_max};
+    faas::outcome end = failure_outcome(faas::error_type::exited,
+                                        "given up: the worker ended during every attempt");
+    end.status = faas::invocation_status::dead;
+    const faas::invocation_record record = record_of(delivery, std::move(end));
+    auto first = co_await log_.finish(record, soon());
+    if (!first) {
+        report("record the outcome", delivery, first.error());
+        co_return false;
+    }
+    if (*first) {
+        count(record.status);
+        [[maybe_unused]] const auto told = co_await results_.publish(record, soon());
+    }
+    auto known = co_await queue_.settle_dead(given_up.job_id, soon());
+    if (!known) {
+        report("settle the dead letter", delivery, known.error());
+    }
+    co_return known.has_value();
 }
 
 void job_intake::report(std::string_view what, const faas::job_delivery& delivery,

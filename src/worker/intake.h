@@ -20,6 +20,7 @@ struct intake_statistics {
     std::uint64_t received = 0;
     std::uint64_t succeeded = 0;
     std::uint64_t retried = 0;
+    std::uint64_t failed = 0;  // for good without further attempts: the function is gone
     std::uint64_t dead = 0;
     std::uint64_t duplicates = 0;  // deliveries of jobs that had an outcome already
     std::uint64_t errors = 0;      // queue, table or log could not be reached
@@ -37,20 +38,22 @@ public:
 
     // Receives until stop_receiving(), then until the running jobs are done.
     task<void> run();
-    // No new jobs from now on.
+    // No new jobs from now on. One that runs ends; if it fails, it returns to the queue at once,
+    // since the shutdown may have ended it.
     void stop_receiving() noexcept;
-    // Jobs that still run are returned to the queue at once when they end.
     [[nodiscard]] const intake_statistics& statistics() const noexcept { return statistics_; }
 
 private:
-    struct verdict;
-
     task<void> receive_loop();
     task<void> process(faas::job_delivery delivery);
     task<void> attempt(const faas::job_delivery& delivery);
     task<void> keep_invisible(const std::string& receipt, stop_source& until_stopped);
     task<void> conclude(const faas::job_delivery& delivery, faas::outcome end);
+    task<void> give_back(const faas::job_delivery& delivery, milliseconds pause,
+                         bool count_attempt);
     task<void> settle_dead_letters();
+    task<bool> settle_dead_letter(const faas::job& given_up);
+    void count(faas::invocation_status status);
     void report(std::string_view what, const faas::job_delivery& delivery, const error& reason);
 
     faas::job_queue& queue_;

@@ -18,6 +18,16 @@ constexpr std::size_t read_bytes = 64 << 10;       // a pipe's default capacity
 constexpr std::size_t turn_bytes_max = 256 << 10;  // then others get the event loop
 constexpr std::size_t final_bytes_max = 1u << 20;  // a flood is not followed beyond the result
 
+// Cuts valid UTF-8 between characters.
+void shorten(std::string& text, std::size_t bytes_max) {
+    if (text.size() > bytes_max) {
+        while (bytes_max > 0 && (static_cast<unsigned char>(text[bytes_max]) & 0xc0) == 0x80) {
+            --bytes_max;
+        }
+        text.resize(bytes_max);
+    }
+}
+
 }  // namespace
 
 output_capture::output_capture(uring::ring& home, unique_fd pipe)
@@ -41,6 +51,9 @@ task<void> output_capture::stop() {
 }
 
 void output_capture::begin_invocation() {
+    // What is still in the pipe was written before, perhaps for another caller.
+    capturing_ = false;
+    drain(final_bytes_max);
     kept_.clear();
     cut_ = false;
     capturing_ = true;
@@ -52,6 +65,8 @@ std::string output_capture::end_invocation() {
     std::string logs = std::exchange(kept_, {});
     if (!json::is_valid_utf8(logs)) {
         logs = json::replace_invalid_utf8(logs);
+        cut_ = cut_ || logs.size() > faas::log_bytes_max;
+        shorten(logs, faas::log_bytes_max);  // a replaced byte takes three
     }
     if (cut_) {
         logs += concat("\n[log cut at ", faas::log_bytes_max, " bytes]\n");

@@ -1,6 +1,7 @@
 #include "worker/sandbox.h"
 
 #include <array>
+#include <cerrno>
 #include <charconv>
 #include <cstring>
 
@@ -20,6 +21,7 @@ namespace hearth::worker {
 namespace {
 
 constexpr seconds exit_wait{10};                // for a killed sandbox to be gone
+constexpr seconds self_exit_wait{2};            // for one that closed its stream to end by itself
 constexpr std::size_t first_read_bytes = 4096;  // most answers fit, so that one receive is enough
 
 double elapsed_ms(steady_time since) {
@@ -169,8 +171,16 @@ task<faas::outcome> warm_sandbox::invoke(const faas::invocation& call, deadline 
     co_return end;
 }
 
+bool warm_sandbox::ready_for_call() const noexcept {
+    char unasked = 0;
+    return healthy_ && !ended() &&
+           ::recv(control_.get(), &unasked, sizeof unasked, MSG_PEEK | MSG_DONTWAIT) < 0 &&
+           errno == EAGAIN;
+}
+
 void warm_sandbox::kill() {
     healthy_ = false;
+    killed_ = true;
     if (!events_.ended.is_set()) {
         manager_.kill(id_);
     }
@@ -274,10 +284,13 @@ task<faas::outcome> warm_sandbox::explain_failure(error reason, bool starting) {
         manager_.kill(id_);
         co_return failure_outcome(faas::error_type::protocol_violation, std::move(reason.message));
     }
-    // The stream ended: so did the process, and its exit is on its way.
-    auto gone = co_await events_.ended.wait(after(exit_wait));
+    // The stream ended: so did the process, unless it only closed its end and goes on.
+    auto gone = co_await events_.ended.wait(after(self_exit_wait));
     if (!gone) {
         manager_.kill(id_);
+        [[maybe_unused]] const auto ended = co_await events_.ended.wait(after(exit_wait));
+        co_return failure_outcome(faas::error_type::exited,
+                                  "Runtime exited without providing a reason");
     }
     co_return exit_outcome();
 }
@@ -286,6 +299,9 @@ faas::outcome warm_sandbox::exit_outcome() const {
     if (!events_.exit) {
         return failure_outcome(faas::error_type::exited,
                                "Runtime exited without providing a reason");
+    }
+    if (killed_) {
+        return failure_outcome(faas::error_type::exited, "ended by Hearth, which is shutting down");
     }
     const sandbox::exited_packet& exit = *events_.exit;
     if (exit.oom_kills > 0) {

@@ -37,6 +37,8 @@ public:
 
     // False once it must not be used again.
     [[nodiscard]] bool healthy() const noexcept { return healthy_; }
+    // Between calls: alive, and it has said nothing unasked. One system call.
+    [[nodiscard]] bool ready_for_call() const noexcept;
     [[nodiscard]] double init_ms() const noexcept { return init_ms_; }
     [[nodiscard]] const faas::function& target() const noexcept { return *target_; }
     // The process is gone.
@@ -68,6 +70,7 @@ private:
     std::unique_ptr<output_capture> output_;
     event output_done_;
     double init_ms_ = 0;
+    bool killed_ = false;
     bool created_ = false;  // the request to make it went out, so an end will be reported
     bool healthy_ = false;
 };

@@ -5,14 +5,28 @@
 #include <poll.h>
 
 #include "base/log.h"
+#include "coro/scope.h"
 #include "uring/operation.h"
 
 namespace hearth::worker {
+namespace {
+
+constexpr seconds writable_wait{1};  // then send_kills() looks whether it is still wanted
+
+}  // namespace
 
 sandbox_manager::sandbox_manager(uring::ring& home, sandbox::client client)
     : client_(std::move(client)), readable_(home, client_.descriptor()) {}
 
 task<void> sandbox_manager::run() {
+    scope sending;
+    sending.spawn(send_kills());
+    co_await read_events();
+    kills_changed_.notify_all();
+    co_await sending.join();
+}
+
+task<void> sandbox_manager::read_events() {
     while (!lost_.is_set()) {
         auto ready = co_await readable_.next(never);
         if (!ready) {
@@ -64,9 +78,28 @@ task<result<>> sandbox_manager::create(const sandbox::create_packet& wanted, int
 }
 
 void sandbox_manager::kill(std::uint64_t id) {
-    if (auto sent = client_.kill(id); !sent && !lost_.is_set()) {
-        // Not able to end a sandbox, the worker may not go on as if it had.
-        lose(sent.error());
+    kills_.push_back(id);
+    kills_changed_.notify_one();
+}
+
+// The kernel queues as few as ten packets on such a socket (net.unix.max_dgram_qlen), so that a
+// shutdown's kills do not all fit at once.
+task<void> sandbox_manager::send_kills() {
+    while (!finishing_ && !lost_.is_set()) {
+        if (kills_.empty()) {
+            [[maybe_unused]] const auto woken = co_await kills_changed_.wait();
+            continue;
+        }
+        auto sent = client_.kill(kills_.front());
+        if (sent) {
+            kills_.pop_front();
+        } else if (sent.error().code == errc::limit_exceeded) {
+            [[maybe_unused]] const auto writable =
+                co_await uring::poll_once(client_.descriptor(), POLLOUT, after(writable_wait));
+        } else {
+            // Not able to end a sandbox, the worker may not go on as if it had.
+            lose(sent.error());
+        }
     }
 }
 
@@ -91,6 +124,9 @@ void sandbox_manager::deliver(sandbox::received_event received) {
 }
 
 void sandbox_manager::lose(const error& reason) {
+    if (lost_.is_set()) {
+        return;
+    }
     log::error("hearth-sandboxd is gone: every sandbox ended with it; restart Hearth",
                {{"reason", reason.message}});
     lost_.set();

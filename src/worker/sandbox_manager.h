@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <optional>
 #include <unordered_map>
@@ -43,7 +44,7 @@ class sandbox_manager {
 public:
     sandbox_manager(uring::ring& home, sandbox::client client);
 
-    // Reads events until finish().
+    // Exchanges packets until finish().
     task<void> run();
     task<void> finish();
 
@@ -53,6 +54,7 @@ public:
     // Waits while the socket is full. The descriptors stay the caller's.
     task<result<>> create(const sandbox::create_packet& wanted, int code, int control, int output,
                           deadline until);
+    // Never fails: the request goes out as soon as the socket takes it.
     void kill(std::uint64_t id);
 
     [[nodiscard]] const sandbox::hello_packet& hello() const { return client_.hello(); }
@@ -63,6 +65,8 @@ public:
     }
 
 private:
+    task<void> read_events();
+    task<void> send_kills();
     void deliver(sandbox::received_event received);
     void lose(const error& reason);
 
@@ -70,6 +74,8 @@ private:
     uring::readiness readable_;
     std::unordered_map<std::uint64_t, sandbox_events*> live_;
     std::uint64_t last_id_ = 0;
+    std::deque<std::uint64_t> kills_;  // not sent yet; a few per live sandbox at most
+    wait_list kills_changed_;
     event lost_;
     bool finishing_ = false;
 };

@@ -8,6 +8,7 @@
 #include "base/concat.h"
 #include "base/unique_fd.h"
 #include "http/error_response.h"
+#include "http/multipart_reader.h"
 
 namespace hearth::http {
 
@@ -23,6 +24,7 @@ example_routes::example_routes() {
     add(method::post, "/ignore", &example_routes::ignore);
     add(method::post, "/store", &example_routes::store);
     add(method::get, "/wait", &example_routes::wait);
+    add(method::post, "/form", &example_routes::form);
     add(method::get, "/large", &example_routes::large);
 }
 
@@ -82,6 +84,34 @@ task<response> example_routes::wait(request& asked) {
         co_return error_response(woken.error(), asked.id());
     }
     co_return response::text(200, "waited");
+}
+
+task<response> example_routes::form(request& asked) {
+    auto boundary = boundary_of(asked.header("content-type").value_or(""));
+    if (!boundary) {
+        co_return error_response(boundary.error(), asked.id());
+    }
+    multipart_reader form(asked.body(), *boundary);
+    std::string list;
+    for (;;) {
+        auto event = co_await form.next();
+        if (!event) {
+            co_return error_response(event.error(), asked.id());
+        }
+        switch (event->kind) {
+            case multipart_parser::event_kind::part_begin:
+                list += concat(form.part().name, "=");
+                break;
+            case multipart_parser::event_kind::data:
+                list.append(reinterpret_cast<const char*>(event->data.data()), event->data.size());
+                break;
+            case multipart_parser::event_kind::finished:
+                co_return response::text(200, std::move(list));
+            default:
+                list += ';';
+                break;
+        }
+    }
 }
 
 task<response> example_routes::large(request&) {

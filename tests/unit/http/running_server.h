@@ -32,6 +32,7 @@ private:
     task<response> ignore(request& asked);    // POST /ignore: does not read the body
     task<response> store(request& asked);     // POST /store: through a file; answers its size
     task<response> wait(request& asked);      // GET /wait
+    task<response> form(request& asked);      // POST /form: lists the parts
     task<response> large(request& asked);     // GET /large: 8 MB in three parts
 
     router routes_;
