@@ -17,7 +17,7 @@ struct api_options {
     std::string temporary_folder;  // for uploads, on the disk of the code store
 };
 
-// The HTTP API of docs/protocol.md. Handlers run on the thread of their connection: they read and
+// The HTTP API of docs/api.md. Handlers run on the thread of their connection: they read and
 // check there, and hand the domain's part to the home ring.
 class api {
 public:

@@ -9,7 +9,7 @@
 
 namespace hearth::ctrl {
 
-// What the API shows of the domain, as JSON (docs/protocol.md, "HTTP API").
+// What the API shows of the domain, as JSON (docs/api.md).
 
 void write_function(json::writer& out, const faas::function& shown);
 

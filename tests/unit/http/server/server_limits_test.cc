@@ -4,9 +4,9 @@
 #include <gtest/gtest.h>
 
 #include "http/options.h"
-#include "tests/unit/http/running_server.h"
-#include "tests/unit/http/test_client.h"
-#include "tests/unit/http/texts.h"
+#include "tests/unit/http/server/running_server.h"
+#include "tests/unit/http/server/test_client.h"
+#include "tests/unit/http/server/texts.h"
 
 namespace hearth::http {
 namespace {

@@ -1,4 +1,4 @@
-#include "tests/unit/http/test_client.h"
+#include "tests/unit/http/server/test_client.h"
 
 #include <array>
 #include <charconv>

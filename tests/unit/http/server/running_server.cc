@@ -1,4 +1,4 @@
-#include "tests/unit/http/running_server.h"
+#include "tests/unit/http/server/running_server.h"
 
 #include <filesystem>
 

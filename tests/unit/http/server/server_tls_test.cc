@@ -2,9 +2,9 @@
 
 #include "net/socket_stream.h"
 #include "tests/support/certificates.h"
-#include "tests/unit/http/running_server.h"
-#include "tests/unit/http/test_client.h"
-#include "tests/unit/http/texts.h"
+#include "tests/unit/http/server/running_server.h"
+#include "tests/unit/http/server/test_client.h"
+#include "tests/unit/http/server/texts.h"
 
 namespace hearth::http {
 namespace {

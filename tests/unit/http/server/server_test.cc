@@ -7,9 +7,9 @@
 
 #include "base/ids.h"
 #include "tests/unit/http/corpus.h"
-#include "tests/unit/http/running_server.h"
-#include "tests/unit/http/test_client.h"
-#include "tests/unit/http/texts.h"
+#include "tests/unit/http/server/running_server.h"
+#include "tests/unit/http/server/test_client.h"
+#include "tests/unit/http/server/texts.h"
 
 namespace hearth::http {
 namespace {
