@@ -30,8 +30,10 @@ function(hearth_test name)
     target_include_directories(${name} PRIVATE "${CMAKE_SOURCE_DIR}")
     target_link_libraries(${name} PRIVATE hearth_options ${arg_DEPENDS} GTest::gtest GTest::gmock
                                           GTest::gtest_main)
+    # One more level of quoting, because the discovery splits lists once more.
+    string(REPLACE ";" "\\;" labels "${arg_LABELS}")
     gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST TEST_PREFIX "${name}."
-        PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS "${arg_LABELS}")
+        PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS "${labels}")
 endfunction()
 
 # hearth_fuzz(name SOURCE file DEPENDS targets...): with HEARTH_FUZZ a libFuzzer program; otherwise a

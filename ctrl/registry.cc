@@ -23,7 +23,7 @@ std::string name_from_file(std::string_view file) {
     std::string name(file.substr(0, std::min(file.rfind('.'), faas::name_bytes_max)));
     constexpr std::string_view allowed =
         "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    std::ranges::replace_if(name, [](char c) { return !allowed.contains(c); }, '_');
+    std::ranges::replace_if(name, [&](char c) { return !allowed.contains(c); }, '_');
     return name.empty() ? "function" : name;
 }
 

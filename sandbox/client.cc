@@ -80,6 +80,7 @@ result<client> client::launch(const launch_options& options, deadline until) {
     unique_fd theirs(pair[1]);
     std::vector<std::string> arguments = arguments_of(options);
     std::vector<char*> pointers;
+    pointers.reserve(arguments.size() + 1);
     for (std::string& each : arguments) {
         pointers.push_back(each.data());
     }

@@ -14,7 +14,6 @@ struct class_answer {
 class_answer answer_of(errc code) noexcept {
     switch (code) {
         case errc::invalid_argument:
-            return {400, "bad_request", ""};
         case errc::protocol:
             return {400, "bad_request", ""};
         case errc::not_found:

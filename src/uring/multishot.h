@@ -53,8 +53,9 @@ private:
     bool was_armed_ = false;
 };
 
-// Receives on a stream socket into the ring's buffer pool. At most `unread_max` buffers wait
-// unread, then receiving pauses and the socket's own buffer pushes back on the peer.
+// Receives on a stream socket into the ring's buffer pool. When `unread_max` buffers wait unread,
+// receiving pauses and the socket's own buffer pushes back on the peer; the kernel's last burst (up
+// to 32 buffers at a time) can exceed the number.
 class receiver final : public multishot {
 public:
     static constexpr std::size_t unread_max = 8;
@@ -74,8 +75,9 @@ private:
     bool end_of_stream_ = false;
 };
 
-// Accepts connections on a listening socket. At most `backlog_max` accepted ones wait; beyond that
-// they stay in the kernel's own backlog.
+// Accepts connections on a listening socket. When `backlog_max` accepted ones wait, accepting
+// pauses and more stay in the kernel's own backlog. The kernel accepts in bursts, so that as many
+// as came within one turn of the loop can exceed the number.
 class acceptor final : public multishot {
 public:
     static constexpr std::size_t backlog_max = 64;

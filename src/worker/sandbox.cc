@@ -248,11 +248,13 @@ task<result<warm_sandbox::answer>> warm_sandbox::receive_answer(std::uint64_t no
         co_return fail(errc::protocol, "an answer to nothing that was asked");
     }
     answer received{header->type, std::string()};
-    received.payload.resize_and_overwrite(
-        header->payload_length, [&](char* data, std::size_t size) {
-            std::memcpy(data, first.data() + sandbox::frame_header_size, early);
-            return size;
-        });
+    // The lambda's own second parameter is no use: libstdc++ 12 passes the capacity that it rounded
+    // the size up to.
+    const std::size_t length = header->payload_length;
+    received.payload.resize_and_overwrite(length, [&](char* data, std::size_t) {
+        std::memcpy(data, first.data() + sandbox::frame_header_size, early);
+        return length;
+    });
     for (std::size_t have = early; have < received.payload.size();) {
         auto rest = std::as_writable_bytes(std::span(received.payload)).subspan(have);
         auto count = co_await uring::receive(control_.get(), rest, until, MSG_WAITALL);

@@ -1,10 +1,9 @@
 #include <random>
 
 #include <gtest/gtest.h>
-#include <rapidjson/memorystream.h>
-#include <rapidjson/reader.h>
 
 #include "base/json.h"
+#include "base/rapidjson.h"
 
 namespace hearth {
 namespace {
