@@ -39,7 +39,13 @@ std::vector<std::string> arguments_of(const launch_options& options) {
         sigset_t none;
         sigemptyset(&none);
         ::sigprocmask(SIG_SETMASK, &none, nullptr);
-        ::execv(arguments[0], arguments);
+        // A session of its own: Ctrl-C at the worker's terminal is the worker's to handle, which
+        // needs its sandboxes while it drains.
+        ::setsid();
+        // The worker's environment holds keys; sandboxd gets none of it.
+        char path[] = "PATH=/usr/sbin:/usr/bin:/sbin:/bin";
+        std::array<char*, 2> environment{path, nullptr};
+        ::execve(arguments[0], arguments, environment.data());
     }
     ::_exit(127);
 }

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -84,6 +85,17 @@ TEST(life_cycle, signals_to_the_process_group_do_not_end_sandboxd) {
     auto sandbox = host.create(code);
     EXPECT_TRUE(sandbox->init(default_parameters()).is(frame_type::ready));
     sandbox->close_stream();
+    host.disconnect();
+}
+
+TEST(life_cycle, sandboxd_gets_nothing_of_its_workers_environment) {
+    ASSERT_EQ(::setenv("HEARTH_TEST_SECRET", "s3cret", 1), 0);
+    sandbox_host host;
+    ::unsetenv("HEARTH_TEST_SECRET");
+    std::ifstream file(concat("/proc/", host.control().process(), "/environ"));
+    const std::string environment(std::istreambuf_iterator<char>(file), {});
+    EXPECT_TRUE(environment.contains("PATH="));
+    EXPECT_FALSE(environment.contains("s3cret"));
     host.disconnect();
 }
 
