@@ -86,6 +86,7 @@ public:
     // Jobs that went to the dead letters without their record saying so (attempts used up while
     // nobody was there to see it), each handed out until it is settled.
     virtual task<result<std::vector<job>>> unsettled_dead(std::size_t max, deadline until) = 0;
+    // errc::not_found when it is not among them: never dead, buried by bury(), or settled already.
     virtual task<result<>> settle_dead(std::string_view job_id, deadline until) = 0;
 
     struct depth {
