@@ -502,9 +502,11 @@ def handler(event, context):
         raise ValueError("no")
     return "x" * (event * 97)
 )");
-        // Once before, so that what is made on first use is there.
+        // Once before: the unpacked code stays, one descriptor each.
         EXPECT_TRUE(co_await invoke(fast));
+        EXPECT_TRUE(co_await invoke(mixed, "0"));
         worker_->retire(fast->id, 0);
+        worker_->retire(mixed->id, 0);
         co_await until([this] { return dispatch().memory_used_mb() == 0; });
         const auto frames = this_thread_frames().live;
         const auto descriptors = open_descriptors();

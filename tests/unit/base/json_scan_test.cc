@@ -3,23 +3,10 @@
 #include <gtest/gtest.h>
 
 #include "base/json.h"
-#include "base/rapidjson.h"
+#include "tests/support/json_oracle.h"
 
 namespace hearth {
 namespace {
-
-// RapidJSON's reader as the oracle: same grammar, written by others. It refuses numbers beyond a
-// double, which we hand on; those count as accepted here.
-bool oracle_accepts(std::string_view text) {
-    constexpr unsigned flags = rapidjson::kParseValidateEncodingFlag |
-                               rapidjson::kParseNumbersAsStringsFlag |
-                               rapidjson::kParseIterativeFlag;
-    rapidjson::MemoryStream input(text.data(), text.size());
-    rapidjson::Reader reader;
-    rapidjson::BaseReaderHandler<> ignore;
-    const auto outcome = reader.Parse<flags>(input, ignore);
-    return !outcome.IsError() || outcome.Code() == rapidjson::kParseErrorNumberTooBig;
-}
 
 TEST(json_validate, knows_the_grammar) {
     const std::vector<std::string_view> valid = {"0",
@@ -76,7 +63,7 @@ TEST(json_validate, knows_the_grammar) {
                                                    "\"\\"};
     for (const auto text : valid) {
         EXPECT_TRUE(json::validate(text)) << text;
-        EXPECT_TRUE(oracle_accepts(text)) << text;
+        EXPECT_TRUE(testing::json_oracle_accepts(text)) << text;
     }
     for (const auto text : invalid) {
         EXPECT_FALSE(json::validate(text)) << text;
@@ -107,12 +94,12 @@ TEST(json_validate, agrees_with_another_parser_on_mutated_documents) {
         const auto checked = json::validate(text);
         // RapidJSON lets a lone low surrogate pass; and where a number is too big for it, it has
         // not seen the rest of the text.
-        if (!checked && oracle_accepts(text)) {
+        if (!checked && testing::json_oracle_accepts(text)) {
             const bool big = text.contains("e") || text.contains("E");
             ASSERT_TRUE(checked.error().message.contains("lone surrogate") || big)
                 << text << checked.error().message;
         } else {
-            ASSERT_EQ(checked.has_value(), oracle_accepts(text)) << text;
+            ASSERT_EQ(checked.has_value(), testing::json_oracle_accepts(text)) << text;
         }
     }
 }

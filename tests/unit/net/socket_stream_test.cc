@@ -3,6 +3,7 @@
 #include "net/socket_stream.h"
 
 #include <array>
+#include <cerrno>
 #include <fstream>
 #include <memory>
 #include <string>
@@ -288,6 +289,21 @@ TEST_F(socket_stream_test, the_socket_of_a_living_server_is_not_taken_away) {
     ASSERT_FALSE(second);
     EXPECT_EQ(second.error().os_error, EADDRINUSE);
     EXPECT_EQ(second.error().message, "cannot listen on " + path + ": Address already in use");
+}
+
+TEST_F(socket_stream_test, the_socket_of_a_server_too_busy_to_answer_is_not_taken_away) {
+    const std::string path = folder_ / "socket";
+    const unique_fd busy = open_listening_socket(path, 0).value();
+    const address where = parse_address(path).value();
+    std::vector<unique_fd> clients;
+    int connected = 0;
+    while (connected == 0) {  // until its backlog is full
+        clients.emplace_back(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+        connected = ::connect(clients.back().get(), where.data(), where.size);
+    }
+    EXPECT_EQ(errno, EAGAIN);
+    EXPECT_FALSE(open_listening_socket(path));
+    EXPECT_EQ(::access(path.c_str(), F_OK), 0);
 }
 
 TEST_F(socket_stream_test, a_file_that_is_not_a_socket_is_never_deleted) {

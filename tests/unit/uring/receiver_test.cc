@@ -7,12 +7,13 @@
 #include <vector>
 
 #include <gtest/gtest.h>
+#include <sys/eventfd.h>
 
-#include "coro/event.h"
 #include "coro/yield.h"
 #include "tests/support/sockets.h"
 #include "tests/support/test_executor.h"
 #include "uring/multishot.h"
+#include "uring/operation.h"
 
 namespace hearth::uring {
 namespace {
@@ -154,29 +155,35 @@ TEST_F(receiver_test, finish_ends_a_pending_read_and_returns_after_the_reader_ha
     }(pair.ours.get()));
 }
 
-// The reader was woken but has not run yet when the receiver is finished and destroyed.
+task<> finish_when_readable(int fd, std::unique_ptr<receiver>& closing, const bool& reader_left) {
+    EXPECT_TRUE(co_await poll_once(fd, POLLIN, soon()));
+    co_await closing->finish();
+    EXPECT_TRUE(reader_left);
+    closing.reset();
+}
+task<> read_all_and_leave(receiver& from, bool& left) {
+    std::string text;
+    errc failure{};
+    co_await read_all(from, text, &failure);
+    left = true;
+}
+
+// The end of the stream and the order to close come in one turn of the loop, the order first: the
+// reader was woken but has not run when the receiver is finished and destroyed.
 TEST_F(receiver_test, finish_waits_for_a_reader_that_is_ready_but_has_not_resumed) {
     open();
     loop_->run([]() -> task<> {
-        for (int round = 0; round < 200; ++round) {
+        for (int round = 0; round < 20; ++round) {
             auto pair = make_socket_pair();
-            scope tasks;
-            errc failure{};
-            std::string text;
-            event go;
+            const unique_fd order(::eventfd(0, EFD_CLOEXEC));
             auto from = std::make_unique<receiver>(ring::current(), pair.ours.get());
-            tasks.spawn([](event& start, std::unique_ptr<receiver>& closing) -> task<> {
-                std::ignore = co_await start.wait();
-                co_await closing->finish();
-                closing.reset();
-            }(go, from));
-            tasks.spawn(read_all(*from, text, &failure));
-            co_await sleep_until(after(microseconds(50)));
+            bool left = false;
+            scope tasks;
+            tasks.spawn(finish_when_readable(order.get(), from, left));
+            tasks.spawn(read_all_and_leave(*from, left));
+            co_await sleep_until(after(microseconds(100)));
+            ::eventfd_write(order.get(), 1);
             pair.theirs.reset();
-            if (round % 2 == 0) {
-                co_await yield();
-            }
-            go.set();
             co_await tasks.join();
         }
     }());

@@ -204,6 +204,17 @@ TEST_F(code_cache_test, code_larger_than_the_whole_limit_is_usable_while_it_is_h
     EXPECT_THAT(folders(), ElementsAre("bb-hello.py"));
 }
 
+TEST_F(code_cache_test, many_small_functions_do_not_use_up_the_descriptors) {
+    open(code_cache::bytes_max_default);
+    const std::size_t before = test::open_descriptors();
+    for (std::size_t i = 0; i < code_cache::entries_max + 50; ++i) {
+        ASSERT_TRUE(get(concat("code-", i)));
+    }
+    EXPECT_EQ(cache_->entries(), code_cache::entries_max);
+    EXPECT_EQ(folders().size(), code_cache::entries_max);
+    EXPECT_EQ(test::open_descriptors(), before + code_cache::entries_max);
+}
+
 TEST_F(code_cache_test, evicted_and_fetched_again_many_times_at_once_leaves_no_folder_behind) {
     open(1'000);
     for (int round = 0; round < 10; ++round) {
