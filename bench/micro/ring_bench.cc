@@ -49,6 +49,7 @@ task<> poll_in_batches(benchmark::State& state) {
     const unique_fd ready(::eventfd(1, EFD_CLOEXEC));
     bool go_on = true;
     std::vector<task<int>> all;
+    all.reserve(64);
     for (int i = 0; i < 64; ++i) {
         all.push_back(poll_many_times(state, ready.get(), go_on, i == 0));
     }

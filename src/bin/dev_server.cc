@@ -40,6 +40,9 @@ namespace {
 constexpr seconds start_wait{20};            // for hearth-sandboxd and for recovery
 constexpr std::size_t blocking_threads = 4;  // uploads, unpacking
 constexpr std::size_t blocking_queue_max = 1000;
+// Three for each sandbox, one for each unpacked function, and what the process has anyway.
+constexpr std::size_t open_files_besides =
+    3 * sandbox::slots_default + worker::code_cache::entries_max + 256;
 constexpr std::chrono::hours record_ttl{7 * 24};
 constexpr std::chrono::hours expire_interval{1};
 
@@ -353,6 +356,8 @@ result<groundwork> lay_groundwork(dev_options& options) {
     }
     // Sandboxes read the unpacked code under ids of their own; what is private is in a 0700 folder.
     ::umask(S_IWGRP | S_IWOTH);
+    raise_open_files_limit(http::server_options{}.connections_max * options.threads +
+                           open_files_besides);
     const service_user user = find_service_user();
     for (const char* folder : {"", "/code", "/unpacked"}) {
         if (auto ready = prepare_folder(options.data_dir + folder, user); !ready) {

@@ -6,10 +6,12 @@
 #include <grp.h>
 #include <pwd.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/concat.h"
+#include "base/log.h"
 
 namespace hearth {
 namespace {
@@ -76,6 +78,18 @@ result<> prepare_folder(const std::string& folder, const service_user& user) {
         return fail_errno(concat("cannot own the folder ", folder), os_error);
     }
     return check_reachable(fs::canonical(folder, failed), user);
+}
+
+void raise_open_files_limit(std::size_t wanted) {
+    rlimit limit{};
+    ::getrlimit(RLIMIT_NOFILE, &limit);
+    limit.rlim_cur = limit.rlim_max;
+    if (::setrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_max < wanted) {
+        log::warning(
+            "few files may be open: connections may be refused under load; raise the limit with "
+            "ulimit -n or LimitNOFILE=",
+            {{"limit", limit.rlim_max}, {"wanted", wanted}});
+    }
 }
 
 result<> drop_privileges(const service_user& user) {

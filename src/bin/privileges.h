@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <string>
 
 #include <sys/types.h>
@@ -22,6 +23,10 @@ inline constexpr uid_t nameless_service_uid = 199'999;
 // Makes `folder` with mode 0700 for `user` if it is missing, and checks that the user can reach it.
 // As root; for others the user is oneself.
 [[nodiscard]] result<> prepare_folder(const std::string& folder, const service_user& user);
+
+// Connections and sandboxes each take descriptors, and the usual soft limit of 1024 is too low for
+// many of them: as many as the hard limit allows. Warns when that is fewer than `wanted`.
+void raise_open_files_limit(std::size_t wanted);
 
 // For good: groups, ids, and no_new_privs. Nothing to do unless root.
 [[nodiscard]] result<> drop_privileges(const service_user& user);

@@ -29,6 +29,12 @@ task<bool> shard::drain(deadline until) {
     });
 }
 
+// The server's tasks and timers belong to the ring of its thread, so it may not outlive that.
+void shard::close() {
+    server_.reset();
+    ring_ = nullptr;
+}
+
 task<shard::load> shard::measure() {
     return run_on(*ring_, ring_->remote_tasks(), [this]() -> task<load> {
         co_return load{.ring = ring_->statistics(),
@@ -57,6 +63,7 @@ result<std::unique_ptr<shard_thread>> shard_thread::start(shard& work) {
             answer.set_value({});
             co_await tasks.join();
         }(work, home, started));
+        work.close();
     });
     if (auto outcome = started.get_future().get(); !outcome) {
         made->thread_.join();

@@ -21,6 +21,10 @@ public:
     // Stops accepting and waits for the open connections. From any executor's thread.
     task<bool> drain(deadline until);
 
+    // On the serving thread, after it was drained and before its ring is gone. Nothing is called
+    // afterwards.
+    void close();
+
     struct load {
         uring::ring_statistics ring;
         std::uint64_t frames_live = 0;

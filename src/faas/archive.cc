@@ -43,6 +43,9 @@ result<std::unique_ptr<zip_t, zip_closer>> open_zip(int zip_file) {
     zip_t* archive = zip_fdopen(fd, ZIP_CHECKCONS, &code);
     if (archive == nullptr) {
         ::close(fd);
+        if (code == ZIP_ER_EXISTS) {
+            return refuse("an entry's name stands twice");
+        }
         zip_error_t details;
         zip_error_init_with_code(&details, code);
         std::string text = zip_error_strerror(&details);
@@ -144,6 +147,26 @@ std::unexpected<error> too_large() {
                 concat("zip: unpacks to more than ", unpacked_bytes_max >> 20, " MB"));
 }
 
+// No entry may be beneath one that is a file; otherwise only unpacking would find out.
+result<> check_folders(const std::vector<entry>& entries) {
+    std::unordered_set<std::string_view> files;
+    for (const entry& each : entries) {
+        if (!each.directory) {
+            files.insert(each.name);
+        }
+    }
+    for (const entry& each : entries) {
+        const std::string_view name = each.name;
+        for (std::size_t slash = name.find('/'); slash != std::string_view::npos;
+             slash = name.find('/', slash + 1)) {
+            if (files.contains(name.substr(0, slash))) {
+                return refuse(concat("\"", name.substr(0, slash), "\" is a file and a folder"));
+            }
+        }
+    }
+    return {};
+}
+
 // Every entry's directory record, before any content is touched.
 result<std::vector<entry>> check_entries(zip_t* archive) {
     const zip_int64_t count = zip_get_num_entries(archive, 0);
@@ -169,6 +192,9 @@ result<std::vector<entry>> check_entries(zip_t* archive) {
         }
         total += each->size;
         entries.push_back(std::move(*each));
+    }
+    if (auto valid = check_folders(entries); !valid) {
+        return propagate(valid);
     }
     return entries;
 }

@@ -151,7 +151,10 @@ task<result<std::shared_ptr<const code_directory>>> code_cache::fetch(const faas
 }
 
 task<void> code_cache::evict() {
-    for (auto each = by_use_.end(); bytes_ > bytes_max_ && each != by_use_.begin();) {
+    const auto over = [this] {
+        return bytes_ > bytes_max_ || entries_.size() > entries_max;
+    };
+    for (auto each = by_use_.end(); over() && each != by_use_.begin();) {
         --each;
         const auto found = entries_.find(*each);
         const shared_entry& oldest = found->second;

@@ -23,12 +23,14 @@ struct code_directory {
 };
 
 // Unpacked code by content: fetched and unpacked once however many wait for it, kept within a byte
-// limit by dropping what was used longest ago and nobody holds. Its folder is private to the
-// worker, begins empty, and is never written by a sandbox. Ring thread only; the blocking part runs
-// in the pool.
+// limit and a number of entries by dropping what was used longest ago and nobody holds. Its folder
+// is private to the worker, begins empty, and is never written by a sandbox. Ring thread only; the
+// blocking part runs in the pool.
 class code_cache {
 public:
     static constexpr std::size_t bytes_max_default = 2ull << 30;
+    // Each entry keeps a descriptor open.
+    static constexpr std::size_t entries_max = 512;
 
     // `folder` exists and is emptied here.
     [[nodiscard]] static result<std::unique_ptr<code_cache>> create(const std::string& folder,
@@ -40,6 +42,7 @@ public:
                                                             deadline until);
 
     [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
+    [[nodiscard]] std::size_t entries() const noexcept { return entries_.size(); }
     [[nodiscard]] std::uint64_t misses() const noexcept { return misses_; }
 
 private:

@@ -161,7 +161,9 @@ task<faas::outcome> warm_sandbox::invoke(const faas::invocation& call, deadline 
         end = failure_outcome(faas::error_type::protocol_violation,
                               "the sandbox answered out of turn");
     }
-    if (end.error_type == faas::error_type::protocol_violation) {
+    // After sys.exit the process ends once it has said so, which would be the next call's failure.
+    if (end.error_type == faas::error_type::protocol_violation ||
+        end.error_type == faas::error_type::exited) {
         healthy_ = false;
     }
     end.logs = output_->end_invocation();

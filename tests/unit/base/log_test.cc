@@ -106,6 +106,7 @@ TEST_F(log_test, lines_below_the_level_are_not_written) {
 TEST_F(log_test, lines_of_several_threads_do_not_mix) {
     {
         std::vector<std::jthread> threads;
+        threads.reserve(4);
         for (int i = 0; i < 4; ++i) {
             threads.emplace_back([i] {
                 for (int n = 0; n < 500; ++n) {

@@ -151,6 +151,7 @@ TEST_F(codegen, arrays_and_strings_on_the_frame_survive_suspension) {
         numbers[63] = 63;
         const std::string small = "small";
         std::vector<std::string> parts;
+        parts.reserve(3);
         for (int i = 0; i < 3; ++i) {
             parts.push_back(small + co_await text_of(std::string(40, 'x')));
         }
@@ -178,7 +179,7 @@ TEST_F(codegen, aggregates_made_of_awaited_values_are_complete) {
 TEST_F(codegen, a_coroutine_that_returns_before_its_first_await_destroys_everything) {
     run([](counted::tally& tally) -> task<> {
         auto early = [](counted argument, bool leave) -> task<int> {
-            const counted local(argument);
+            const counted local(argument);  // NOLINT(performance-unnecessary-copy-initialization)
             if (leave) {
                 co_return argument.value();
             }

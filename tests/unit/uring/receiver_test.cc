@@ -216,6 +216,7 @@ TEST_F(receiver_test, with_four_buffers_and_many_streams_nobody_starves) {
         sent.push_back(patterned_text(bytes_each, static_cast<unsigned>(i)));
     }
     std::vector<std::jthread> writers;
+    writers.reserve(streams);
     for (std::size_t i = 0; i < streams; ++i) {
         writers.emplace_back([&, i] {
             write_fully(pairs[i].theirs, sent[i]);
