@@ -31,6 +31,9 @@ task<result<faas::outcome>> calls::run(faas::invocation call, deadline until) {
         live->caller_waits = false;
         ++statistics_.abandoned;
         unrecorded_.emplace(live->call.job_id, live);
+        if (ended.error().code == errc::deadline_exceeded) {
+            co_await promise_outcome(*live);
+        }
         co_return propagate(ended);
     }
     co_return std::move(live->end);
@@ -64,6 +67,26 @@ task<void> calls::execute(std::shared_ptr<live_call> live) {
     if (recorded) {
         co_await record(*live);
         unrecorded_.erase(kept.job_id);
+    }
+}
+
+faas::invocation_record calls::running_record(const live_call& live) {
+    faas::invocation_record record;
+    record.job_id = live.call.job_id;
+    record.request_id = live.call.request_id;
+    record.function_id = live.call.target->id;
+    record.status = faas::invocation_status::running;
+    record.attempts = 1;
+    record.created_at = record.updated_at = live.began_at;
+    return record;
+}
+
+// Its caller is about to hear that the status can be asked for, which has to hold after a crash.
+task<void> calls::promise_outcome(const live_call& live) {
+    auto created = co_await log_.create(running_record(live), after(record_wait));
+    if (!created && created.error().code != errc::conflict) {  // conflict: it has ended meanwhile
+        log::warning("a running call is not recorded",
+                     {{"jobId", live.call.job_id}, {"reason", created.error().message}});
     }
 }
 
@@ -110,14 +133,7 @@ task<result<faas::invocation_record>> calls::status(const std::string& job_id, d
         if (live.ended.is_set()) {
             co_return live.kept;
         }
-        faas::invocation_record record;
-        record.job_id = job_id;
-        record.request_id = live.call.request_id;
-        record.function_id = live.call.target->id;
-        record.status = faas::invocation_status::running;
-        record.attempts = 1;
-        record.created_at = record.updated_at = live.began_at;
-        co_return record;
+        co_return running_record(live);
     }
     co_return co_await log_.get(job_id, until);
 }

@@ -46,6 +46,8 @@ private:
 
     task<void> execute(std::shared_ptr<live_call> live);
     task<void> record(const live_call& live);
+    task<void> promise_outcome(const live_call& live);
+    static faas::invocation_record running_record(const live_call& live);
 
     faas::invoker& invoker_;
     faas::invocation_log& log_;

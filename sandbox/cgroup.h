@@ -100,6 +100,8 @@ private:
     [[nodiscard]] result<> use_unified(const std::string& parent, const std::string& instance);
     void add_v1(const std::string& parent, const std::string& instance,
                 bool hierarchy::* controller);
+    [[nodiscard]] result<> make_directories();
+    [[nodiscard]] bool directories_stand() const;
     [[nodiscard]] result<> open_directories();
     [[nodiscard]] result<> remove_leftovers() const;
 

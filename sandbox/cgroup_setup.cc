@@ -106,6 +106,18 @@ result<> remove_leftover(const std::string& cgroup) {
     return {};
 }
 
+result<> enable_controllers(const std::string& cgroup) {
+    auto enabled = write_file_at(AT_FDCWD, concat(cgroup, "/cgroup.subtree_control").c_str(),
+                                 needed_controllers);
+    if (!enabled) {
+        return fail(errc::unavailable,
+                    concat("the controllers memory, pids and cpu cannot be enabled below ", cgroup,
+                           " (", enabled.error().message,
+                           "): run the worker as a systemd unit with Delegate=yes"));
+    }
+    return {};
+}
+
 }  // namespace
 
 result<cgroup_tree> cgroup_tree::open(const std::string& instance, bool allow_no_limits) {
@@ -161,13 +173,8 @@ result<> cgroup_tree::use_unified(const std::string& parent, const std::string& 
         return fail_errno(concat("mkdir of cgroup ", path));
     }
     for (const std::string& each : {parent, path}) {
-        auto enabled = write_file_at(AT_FDCWD, concat(each, "/cgroup.subtree_control").c_str(),
-                                     needed_controllers);
-        if (!enabled) {
-            return fail(errc::unavailable,
-                        concat("the controllers memory, pids and cpu cannot be enabled below ",
-                               each, " (", enabled.error().message,
-                               "): run the worker as a systemd unit with Delegate=yes"));
+        if (auto enabled = enable_controllers(each); !enabled) {
+            return enabled;
         }
     }
     hierarchies_.push_back(
@@ -192,23 +199,44 @@ void cgroup_tree::add_v1(const std::string& parent, const std::string& instance,
     hierarchies_.push_back(std::move(added));
 }
 
-result<> cgroup_tree::open_directories() {
+result<> cgroup_tree::make_directories() {
     for (hierarchy& each : hierarchies_) {
         if (::mkdir(each.path.c_str(), directory_mode) != 0 && errno != EEXIST) {
             return fail_errno(concat("mkdir of cgroup ", each.path,
                                      " (hearth-sandboxd needs to write to cgroupfs)"));
         }
         each.directory.reset(::open(each.path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-        if (!each.directory) {
+        if (!each.directory && errno != ENOENT) {
             return fail_errno(concat("open of cgroup ", each.path));
         }
     }
-    if (hierarchies_.empty()) {
-        return {};
-    }
+    return {};
+}
+
+// An earlier hearth-sandboxd that is just ending removes its directories, perhaps between our
+// opening and locking them.
+bool cgroup_tree::directories_stand() const {
+    return std::ranges::all_of(hierarchies_, [](const hierarchy& each) {
+        struct stat opened{};
+        struct stat present{};
+        return each.directory && ::fstat(each.directory.get(), &opened) == 0 &&
+               ::stat(each.path.c_str(), &present) == 0 && opened.st_ino == present.st_ino;
+    });
+}
+
+result<> cgroup_tree::open_directories() {
     // The lock ends with this process and its last child, however they end.
     const deadline until = after(leftover_wait_max);
-    while (::flock(hierarchies_.front().directory.get(), LOCK_EX | LOCK_NB) != 0) {
+    for (;;) {
+        if (auto made = make_directories(); !made || hierarchies_.empty()) {
+            return made;
+        }
+        const unique_fd& first = hierarchies_.front().directory;
+        if (first && ::flock(first.get(), LOCK_EX | LOCK_NB) == 0 && directories_stand()) {
+            // Again, for a directory that was made anew here.
+            return form_ == cgroup_form::unified ? enable_controllers(hierarchies_.front().path)
+                                                 : result<>{};
+        }
         if (steady_clock::now() > until) {
             return fail(errc::conflict,
                         concat("another hearth-sandboxd uses ", hierarchies_.front().path,
@@ -216,7 +244,6 @@ result<> cgroup_tree::open_directories() {
         }
         ::poll(nullptr, 0, static_cast<int>(poll_step.count()));
     }
-    return {};
 }
 
 result<> cgroup_tree::remove_leftovers() const {

@@ -26,6 +26,7 @@
 #include "embedded/recovery.h"
 #include "embedded/result_bus.h"
 #include "installation.h"
+#include "listeners.h"
 #include "net/address.h"
 #include "privileges.h"
 #include "ring_gauges.h"
@@ -45,6 +46,7 @@ constexpr std::size_t open_files_besides =
     3 * sandbox::slots_default + worker::code_cache::entries_max + 256;
 constexpr std::chrono::hours record_ttl{7 * 24};
 constexpr std::chrono::hours expire_interval{1};
+constexpr seconds last_answer_wait{3};  // after the grace, for the answers of ended calls
 
 // What must be done before privileges are dropped and threads exist.
 struct groundwork {
@@ -76,22 +78,6 @@ std::string instance_name(int data_folder) {
     return concat("dev-", status.st_dev, "-", status.st_ino);
 }
 
-result<> open_listeners(const dev_options& options, groundwork& ground) {
-    ground.port = options.port;
-    for (std::size_t i = 0; i < options.threads; ++i) {
-        const bool v6 = options.listen.contains(':');
-        const std::string where =
-            concat(v6 ? "[" : "", options.listen, v6 ? "]:" : ":", ground.port);
-        auto fd = net::open_listening_socket(where);
-        if (!fd) {
-            return propagate(fd);
-        }
-        ground.port = net::local_port(fd->get());
-        ground.listening.push_back(std::move(*fd));
-    }
-    return {};
-}
-
 result<unique_fd> open_port_file(const std::string& path) {
     if (path.empty()) {
         return unique_fd();
@@ -117,6 +103,7 @@ private:
     task<void> watch_worker(event& stopping);
     task<void> expire_records();
     task<void> shut_down();
+    task<void> drain_connections(deadline until, event& answered);
     task<std::string> metrics_text();
     std::string unhealthy();
     void announce();
@@ -280,17 +267,27 @@ void dev_server::announce() {
 }
 
 // In the order in which work flows: no new requests and jobs, then the calls, then the sandboxes.
+// What still runs when the grace is over is ended, and its callers hear so before they are cut off.
 task<void> dev_server::shut_down() {
     draining_ = true;
     const deadline grace = after(options_.grace);
     log::info("draining", {{"graceSeconds", options_.grace.count()}, {"calls", calls_->live()}});
     intake_->stop_receiving();
+    event answered;
+    scope connections;
+    connections.spawn(drain_connections(grace + last_answer_wait, answered));
+    [[maybe_unused]] const auto all = co_await answered.wait(grace);
+    co_await worker_->drain(grace);
+    co_await connections.join();
+}
+
+task<void> dev_server::drain_connections(deadline until, event& answered) {
     std::vector<task<bool>> drains;
     for (auto& each : shards_) {
-        drains.push_back(each->drain(grace));
+        drains.push_back(each->drain(until));
     }
     co_await when_all(std::move(drains));
-    co_await worker_->drain(grace);
+    answered.set();
 }
 
 task<void> dev_server::watch_signals(event& stopping) {
@@ -393,14 +390,17 @@ result<groundwork> lay_groundwork(dev_options& options) {
     if (!signals) {
         return propagate(signals);
     }
+    auto listening = open_listeners(options);
+    if (!listening) {
+        return propagate(listening);
+    }
     groundwork ground{.data_lock = std::move(*lock),
                       .port_file = std::move(*port_file),
+                      .listening = std::move(listening->sockets),
+                      .port = listening->port,
                       .tls = std::move(tls),
                       .sandboxes = std::move(*sandboxes),
                       .signals = std::move(*signals)};
-    if (auto listening = open_listeners(options, ground); !listening) {
-        return propagate(listening);
-    }
     if (auto dropped = drop_privileges(user); !dropped) {
         return propagate(dropped);
     }
@@ -413,6 +413,8 @@ result<int> run_dev_server(dev_options options) {
     if (auto complete = complete_dev_options(options); !complete) {
         return propagate(complete);
     }
+    // Whoever reads the log may leave; a lost line is no reason to end.
+    ::signal(SIGPIPE, SIG_IGN);
     auto ground = lay_groundwork(options);
     if (!ground) {
         return propagate(ground);

@@ -45,6 +45,9 @@ task<void> server::run(net::listener& from) {
     co_await exchange_stop(outer);
     co_await accept_leftovers(from);
     co_await from.close();
+    while (auto peer = draining_ ? from.take_ready() : nullptr) {
+        admit(std::move(peer));  // accepted while the accepting was being stopped
+    }
     co_await tasks_.join();
     over_.set();
 }
@@ -64,6 +67,9 @@ task<bool> server::wait_for_room() {
 
 // What the kernel has accepted is served; only what it has not is turned away.
 task<void> server::accept_leftovers(net::listener& from) {
+    if (draining_) {
+        from.stop_queueing();  // or there would always be one more
+    }
     const deadline until = after(leftover_wait_max);
     while (draining_ && tasks_.size() < options_.connections_max && steady_clock::now() < until) {
         auto peer = co_await from.accept(after(leftover_wait));

@@ -2,6 +2,7 @@
 
 #include <cerrno>
 
+#include <linux/filter.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -75,6 +76,14 @@ std::unique_ptr<stream> listener::take_ready() {
     }
     std::string peer = peer_name(fd.get());
     return std::make_unique<socket_stream>(std::move(fd), std::move(peer));
+}
+
+void listener::stop_queueing() noexcept {
+    // A socket filter that accepts nothing sees a listener's handshakes and not the streams that
+    // came of them.
+    sock_filter drop = BPF_STMT(BPF_RET | BPF_K, 0);
+    const sock_fprog program{.len = 1, .filter = &drop};
+    ::setsockopt(fd_.get(), SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
 }
 
 task<void> listener::close() {

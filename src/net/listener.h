@@ -26,6 +26,10 @@ public:
     task<result<std::unique_ptr<stream>>> accept(deadline until);
     // A connection that was accepted before the last accept() ended; null when there is none.
     [[nodiscard]] std::unique_ptr<stream> take_ready();
+    // From now on the kernel drops requests for new connections, as if they were lost on the way,
+    // and those that it has accepted stay: accept() can then take the last of them before close().
+    // TCP only; without effect on Unix sockets.
+    void stop_queueing() noexcept;
     // Stops accepting. Connections in the kernel's backlog are refused.
     task<void> close();
 

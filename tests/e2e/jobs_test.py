@@ -21,6 +21,7 @@ class JobTest(ServerTest):
         self.assertEqual(body["status"], "QUEUED")
         self.assertEqual(answer.headers["location"], f"/status/{body['jobId']}")
         seen = []
+
         def ended():
             record = self.client.status(body["jobId"])
             if record["status"] not in seen:

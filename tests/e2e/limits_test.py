@@ -88,7 +88,9 @@ class QueueTest(StandaloneTest):
         server, client, crowd = self.full_server("--concurrency", "1")
         busy = client.upload(SLEEP)
         other = client.upload(SLEEP)
-        for _ in range(FUNCTION_QUEUE_MAX + 10):
+        crowd.call(busy, 300)
+        eventually(lambda: client.metrics()['hearth_sandboxes{state="busy"}'] == 1, "it runs")
+        for _ in range(FUNCTION_QUEUE_MAX + 9):
             crowd.call(busy, 300)
         crowd.collect_until(9)
         eventually(lambda: client.metrics()[WAITING] == FUNCTION_QUEUE_MAX, "the queue is full")

@@ -17,6 +17,25 @@
 
 namespace hearth::test {
 
+// Each sandbox tells a number of its own and counts its calls.
+inline const std::string counting = R"(
+import os, random
+identity = random.SystemRandom().randrange(1 << 40)
+calls = 0
+def handler(event, context):
+    global calls
+    calls += 1
+    return [identity, calls]
+)";
+
+// Sleeps as long as the event says, in seconds.
+inline const std::string sleeping = R"(
+import time
+def handler(event, context):
+    time.sleep(event)
+    return "slept"
+)";
+
 // A worker as `hearth dev` has it, over the real hearth-sandboxd: a ring, a pool, a code store on
 // disk. Everything is drained and must be gone at the end of each test.
 class worker_fixture : public ::testing::Test {
