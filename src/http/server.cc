@@ -12,10 +12,6 @@ namespace {
 
 // Accepting fails when descriptors run out; trying again at once would spin.
 constexpr milliseconds accept_retry_delay{100};
-// A drain takes connections that the kernel had accepted already until none comes for the first
-// time, or for the second one in all: clients that are told to close may connect again at once.
-constexpr milliseconds leftover_wait{5};
-constexpr milliseconds leftover_wait_max{50};
 
 }  // namespace
 
@@ -45,9 +41,6 @@ task<void> server::run(net::listener& from) {
     co_await exchange_stop(outer);
     co_await accept_leftovers(from);
     co_await from.close();
-    while (auto peer = draining_ ? from.take_ready() : nullptr) {
-        admit(std::move(peer));  // accepted while the accepting was being stopped
-    }
     co_await tasks_.join();
     over_.set();
 }
@@ -67,16 +60,16 @@ task<bool> server::wait_for_room() {
 
 // What the kernel has accepted is served; only what it has not is turned away.
 task<void> server::accept_leftovers(net::listener& from) {
-    if (draining_) {
-        from.stop_queueing();  // or there would always be one more
+    if (!draining_) {
+        co_return;
     }
-    const deadline until = after(leftover_wait_max);
-    while (draining_ && tasks_.size() < options_.connections_max && steady_clock::now() < until) {
-        auto peer = co_await from.accept(after(leftover_wait));
-        if (!peer) {
+    co_await from.stop_queueing();
+    while (tasks_.size() < options_.connections_max) {
+        auto peer = from.take_ready();
+        if (peer == nullptr) {
             co_return;
         }
-        admit(std::move(*peer));
+        admit(std::move(peer));
     }
 }
 

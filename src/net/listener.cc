@@ -2,6 +2,7 @@
 
 #include <cerrno>
 
+#include <fcntl.h>
 #include <linux/filter.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -71,6 +72,9 @@ task<result<std::unique_ptr<stream>>> listener::accept(deadline until) {
 
 std::unique_ptr<stream> listener::take_ready() {
     unique_fd fd = acceptor_.take_ready();
+    if (!fd && draining_ && fd_) {
+        fd = unique_fd(::accept4(fd_.get(), nullptr, nullptr, SOCK_CLOEXEC));
+    }
     if (!fd) {
         return nullptr;
     }
@@ -78,12 +82,15 @@ std::unique_ptr<stream> listener::take_ready() {
     return std::make_unique<socket_stream>(std::move(fd), std::move(peer));
 }
 
-void listener::stop_queueing() noexcept {
+task<void> listener::stop_queueing() {
     // A socket filter that accepts nothing sees a listener's handshakes and not the streams that
     // came of them.
     sock_filter drop = BPF_STMT(BPF_RET | BPF_K, 0);
     const sock_fprog program{.len = 1, .filter = &drop};
     ::setsockopt(fd_.get(), SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
+    co_await acceptor_.finish();
+    ::fcntl(fd_.get(), F_SETFL, O_NONBLOCK);
+    draining_ = true;
 }
 
 task<void> listener::close() {

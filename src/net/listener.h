@@ -24,12 +24,13 @@ public:
     // The next connection. errc::closed after close(). Errors such as running out of descriptors
     // are returned; the listener stays usable.
     task<result<std::unique_ptr<stream>>> accept(deadline until);
-    // A connection that was accepted before the last accept() ended; null when there is none.
+    // A connection that was accepted before the last accept() ended, and after stop_queueing() one
+    // of the kernel's backlog; null when there is none.
     [[nodiscard]] std::unique_ptr<stream> take_ready();
-    // From now on the kernel drops requests for new connections, as if they were lost on the way,
-    // and those that it has accepted stay: accept() can then take the last of them before close().
-    // TCP only; without effect on Unix sockets.
-    void stop_queueing() noexcept;
+    // The backlog grows no more (TCP: the kernel drops requests for new connections, as if they
+    // were lost on the way), and accept() ends with errc::closed: take_ready() hands out what is
+    // left, so that close() refuses nobody whom the kernel has accepted.
+    task<void> stop_queueing();
     // Stops accepting. Connections in the kernel's backlog are refused.
     task<void> close();
 
@@ -39,6 +40,7 @@ private:
     unique_fd fd_;
     uring::acceptor acceptor_;
     std::uint16_t port_;
+    bool draining_ = false;
 };
 
 }  // namespace hearth::net

@@ -13,7 +13,9 @@ import time
 FOLDER = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(FOLDER.parent / "e2e"))
 
-from harness import Background, ServerTest, eventually, main, zip_of  # noqa: E402,F401
+from harness import (  # noqa: E402,F401
+    Background, ServerTest, eventually, in_parallel, main, zip_of,
+)
 from server import (  # noqa: E402
     POLL_S, cgroups_of, is_alive, process_ids, processes_of, read_text, sandboxd_of,
     temporary_files_of,
@@ -25,6 +27,7 @@ SANDBOX_UIDS = range(200_000, 200_000 + 16_384)  # sandbox/spawner.cc, slots_max
 # their own latency in calm, measured in the same run.
 SLOWDOWN_MAX = 60
 CALM_CALLS = 15
+END_WAIT_S = 10  # a bound for what is retired, not an expectation
 
 INNOCENT = """
 import os
@@ -94,6 +97,13 @@ def strays():
     return found
 
 
+def code_of(functions):
+    """The archive of a module of attacks."""
+    folder = FOLDER / "functions"
+    return zip_of({"main.py": (folder / f"{functions}.py").read_text(),
+                   "probe.py": (folder / "probe.py").read_text()})
+
+
 class AttackTest(ServerTest):
     """One server for a letter; each group of its table becomes a test."""
 
@@ -120,10 +130,7 @@ class AttackTest(ServerTest):
     def setUpClass(cls):
         super().setUpClass()
         # One archive for all, so that the worker's code cache has one entry for all.
-        cls.code = zip_of({
-            "main.py": (FOLDER / "functions" / f"{cls.functions}.py").read_text(),
-            "probe.py": (FOLDER / "functions/probe.py").read_text(),
-        })
+        cls.code = code_of(cls.functions)
         cls.innocent = cls.client.upload(INNOCENT, name="innocent")
         warm_up = cls.upload_attack()
         cls.client.run(warm_up, {"attack": "no such attack"})
@@ -187,9 +194,12 @@ class AttackTest(ServerTest):
             return all(now[kind] <= count for kind, count in self.baseline.items())
 
         try:
-            eventually(back, "the footprint is back")
+            eventually(back, "the footprint is back", END_WAIT_S)
         except AssertionError:
-            self.fail(f"left behind: {now}, before: {self.baseline}")
+            before, type(self).baseline = self.baseline, self.settled_footprint()
+            who = [(pid, read_text(f"/proc/{pid}/status").split("\n")[0], command)
+                   for pid, command in processes_of(self.server.instance)]
+            self.fail(f"left behind: {now}, before: {before}, now: {who}")
 
     def run_beside_innocent(self, function_id, event):
         """The attack's answer; the innocent function is served until it is here, at least once."""
