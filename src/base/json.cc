@@ -10,7 +10,7 @@ namespace {
 
 std::size_t sequence_length(std::string_view text) noexcept {
     for (std::size_t length = 1; length <= std::min<std::size_t>(4, text.size()); ++length) {
-        if (simdjson::validate_utf8(text.data(), length)) {
+        if (is_valid_utf8(text.substr(0, length))) {
             return length;
         }
     }

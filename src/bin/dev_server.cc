@@ -1,15 +1,11 @@
 #include "dev_server.h"
 
 #include <csignal>
-#include <filesystem>
 #include <memory>
 #include <vector>
 
-#include <fcntl.h>
 #include <prometheus/gauge.h>
 #include <prometheus/text_serializer.h>
-#include <sys/file.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/concat.h"
@@ -25,71 +21,23 @@
 #include "embedded/rate_limiter.h"
 #include "embedded/recovery.h"
 #include "embedded/result_bus.h"
-#include "installation.h"
-#include "listeners.h"
-#include "net/address.h"
-#include "privileges.h"
+#include "groundwork.h"
 #include "ring_gauges.h"
 #include "shard.h"
-#include "uring/signals.h"
 #include "worker/intake.h"
 #include "worker/worker.h"
 
 namespace hearth {
 namespace {
 
-constexpr seconds start_wait{20};            // for hearth-sandboxd and for recovery
+constexpr seconds start_wait{20};            // for recovery
 constexpr std::size_t blocking_threads = 4;  // uploads, unpacking
 constexpr std::size_t blocking_queue_max = 1000;
-// Three for each sandbox, one for each unpacked function, and what the process has anyway.
-constexpr std::size_t open_files_besides =
-    3 * sandbox::slots_default + worker::code_cache::entries_max + 256;
 constexpr std::chrono::hours record_ttl{7 * 24};
 constexpr std::chrono::hours expire_interval{1};
 constexpr seconds last_answer_wait{3};  // after the grace, for the answers of ended calls
 
-// What must be done before privileges are dropped and threads exist.
-struct groundwork {
-    unique_fd data_lock;
-    unique_fd port_file;
-    std::vector<unique_fd> listening;
-    std::uint16_t port = 0;
-    std::shared_ptr<const net::tls_context> tls;
-    sandbox::client sandboxes;
-    uring::signal_watch signals;
-};
-
-result<unique_fd> lock_data_folder(const std::string& folder) {
-    unique_fd fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (!fd) {
-        return fail_errno(concat("cannot open ", folder));
-    }
-    if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
-        return fail(errc::conflict, concat("another Hearth uses the data folder ", folder,
-                                           ". Stop it, or choose another --data-dir"));
-    }
-    return fd;
-}
-
-// The same folder has the same name after a restart, so that what a killed process left is found.
-std::string instance_name(int data_folder) {
-    struct stat status{};
-    ::fstat(data_folder, &status);
-    return concat("dev-", status.st_dev, "-", status.st_ino);
-}
-
-result<unique_fd> open_port_file(const std::string& path) {
-    if (path.empty()) {
-        return unique_fd();
-    }
-    unique_fd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
-    if (!fd) {
-        return fail_errno(concat("cannot write --port-file ", path));
-    }
-    return fd;
-}
-
-// The ring's gauges, the domain's counters and the text of /metrics.
+// Everything that `hearth dev` has, wired together.
 class dev_server {
 public:
     dev_server(const dev_options& options, groundwork& ground, uring::ring& home);
@@ -100,6 +48,7 @@ public:
 private:
     task<result<>> recover();
     task<void> watch_signals(event& stopping);
+    task<void> log_tasks();
     task<void> watch_worker(event& stopping);
     task<void> expire_records();
     task<void> shut_down();
@@ -283,6 +232,7 @@ task<void> dev_server::shut_down() {
 
 task<void> dev_server::drain_connections(deadline until, event& answered) {
     std::vector<task<bool>> drains;
+    drains.reserve(shards_.size());
     for (auto& each : shards_) {
         drains.push_back(each->drain(until));
     }
@@ -297,13 +247,22 @@ task<void> dev_server::watch_signals(event& stopping) {
             co_return;
         }
         if (*signal == SIGUSR1) {
-            log::info("tasks", {{"tree", home_.dump_tasks()}});
+            co_await log_tasks();
         } else if (!stopping.is_set()) {
             stopping.set();
         } else if (*signal == SIGINT) {
             log::warning("interrupted again: leaving at once");
             ::_exit(128 + SIGINT);  // hearth-sandboxd cleans up behind us
         }
+    }
+}
+
+task<void> dev_server::log_tasks() {
+    for (std::size_t i = 0; i < shards_.size(); ++i) {
+        if (i > 0 && draining_) {
+            co_return;  // the other threads may have ended; the first is this one
+        }
+        log::info("tasks", {{"thread", i}, {"tree", co_await shards_[i]->dump_tasks()}});
     }
 }
 
@@ -344,67 +303,6 @@ std::string dev_server::unhealthy() {
         return "hearth-sandboxd is gone";
     }
     return draining_ ? "draining" : "";
-}
-
-result<groundwork> lay_groundwork(dev_options& options) {
-    auto installed = find_installation();
-    if (!installed) {
-        return propagate(installed);
-    }
-    // Sandboxes read the unpacked code under ids of their own; what is private is in a 0700 folder.
-    ::umask(S_IWGRP | S_IWOTH);
-    raise_open_files_limit(http::server_options{}.connections_max * options.threads +
-                           open_files_besides);
-    const service_user user = find_service_user();
-    for (const char* folder : {"", "/code", "/unpacked"}) {
-        if (auto ready = prepare_folder(options.data_dir + folder, user); !ready) {
-            return propagate(ready);
-        }
-    }
-    options.data_dir = std::filesystem::canonical(options.data_dir);
-    auto lock = lock_data_folder(options.data_dir);
-    if (!lock) {
-        return propagate(lock);
-    }
-    std::shared_ptr<const net::tls_context> tls;
-    if (!options.tls_certificate.empty()) {
-        auto made = net::tls_context::for_server(options.tls_certificate, options.tls_key);
-        if (!made) {
-            return propagate(made);
-        }
-        tls = std::move(*made);
-    }
-    auto port_file = open_port_file(options.port_file);
-    if (!port_file) {
-        return propagate(port_file);
-    }
-    auto sandboxes = sandbox::client::launch({.program = installed->sandboxd,
-                                              .instance = instance_name(lock->get()),
-                                              .runtime_dir = installed->python_runtime,
-                                              .allow_no_limits = options.allow_no_limits},
-                                             after(start_wait));
-    if (!sandboxes) {
-        return propagate(sandboxes);
-    }
-    auto signals = uring::signal_watch::create({SIGTERM, SIGINT, SIGUSR1});
-    if (!signals) {
-        return propagate(signals);
-    }
-    auto listening = open_listeners(options);
-    if (!listening) {
-        return propagate(listening);
-    }
-    groundwork ground{.data_lock = std::move(*lock),
-                      .port_file = std::move(*port_file),
-                      .listening = std::move(listening->sockets),
-                      .port = listening->port,
-                      .tls = std::move(tls),
-                      .sandboxes = std::move(*sandboxes),
-                      .signals = std::move(*signals)};
-    if (auto dropped = drop_privileges(user); !dropped) {
-        return propagate(dropped);
-    }
-    return ground;
 }
 
 }  // namespace

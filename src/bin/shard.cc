@@ -45,6 +45,11 @@ task<shard::load> shard::measure() {
     });
 }
 
+task<std::string> shard::dump_tasks() {
+    return run_on(*ring_, ring_->remote_tasks(),
+                  [this]() -> task<std::string> { co_return ring_->dump_tasks(); });
+}
+
 result<std::unique_ptr<shard_thread>> shard_thread::start(shard& work) {
     std::promise<result<>> started;
     auto made = std::make_unique<shard_thread>();

@@ -32,8 +32,9 @@ public:
         std::uint64_t connections_accepted = 0;
         std::uint64_t operations_in_flight = 0;
     };
-    // From any executor's thread.
+    // Both from any executor's thread.
     task<load> measure();
+    task<std::string> dump_tasks();
 
 private:
     unique_fd listening_;

@@ -22,8 +22,6 @@ def host_user_of(pid):
 
 class SandboxesTest(AttackTest):
     functions = "sandboxes"
-    # Address layouts and hash secrets belong to one function each, whatever the default is.
-    environment = {**AttackTest.environment, "HEARTH_ZYGOTE": "per-function"}
     groups = (
         group("73b", "no leases and no notices on shared files", "lease",
               succeeds_with(["EPERM"] * 8)),
@@ -52,20 +50,6 @@ class SandboxesTest(AttackTest):
         if sign:
             eventually(lambda: self.named(sign), "it holds")
         return function_id, waiting
-
-    def test_71_siblings_have_no_randomness_in_common(self):
-        functions = [self.upload_for_test(name=f"sibling-{index}") for index in range(SIBLINGS)]
-        event = {"attack": "random_values", "numpy": True}
-        values = in_parallel([lambda each=each: self.client.result(each, event)
-                              for each in functions])
-        for name in values[0]:
-            self.assertEqual(len({each[name] for each in values}), SIBLINGS, name)
-
-    def test_72_neighbours_do_not_know_each_others_layout(self):
-        functions = [self.upload_for_test(name=f"neighbour-{index}") for index in range(SIBLINGS)]
-        values = [self.client.result(each, {"attack": "layout"}) for each in functions]
-        for name in values[0]:
-            self.assertEqual(len({each[name] for each in values}), SIBLINGS, name)
 
     def test_73_file_locks_are_the_known_covert_channel(self):
         """Recorded in docs/security.md: locks on shared read-only files pass between sandboxes."""
@@ -123,6 +107,52 @@ class SandboxesTest(AttackTest):
             self.assertEqual(self.client.result(function_id, {"attack": "write_everywhere"}),
                              ["left"])
             self.retire(function_id)
+        self.assert_nothing_left()
+
+
+    def test_71_siblings_have_no_randomness_in_common(self):
+        """Neighbours, and each one's successor, which may come from the same ancestor."""
+        functions = [self.upload_for_test(name=f"sibling-{index}") for index in range(SIBLINGS)]
+        event = {"attack": "random_values", "numpy": True}
+        values = []
+        for _ in range(2):
+            values += in_parallel([lambda each=each: self.client.result(each, event)
+                                   for each in functions])
+            for each in functions:
+                self.client.run(each, {"attack": "leave"})
+        for name in values[0]:
+            self.assertEqual(len({each[name] for each in values}), 2 * SIBLINGS, name)
+
+    def test_74c_every_namespace_is_its_own(self):
+        self.holding()
+        namespaces = {}
+        for pid in process_ids():
+            command = read_text(f"/proc/{pid}/cmdline")
+            if "bootstrap.py" in command and pid in dict(processes_of(self.server.instance)):
+                namespaces[pid] = {name: os.readlink(f"/proc/{pid}/ns/{name}")
+                                   for name in ("user", "pid", "mnt", "net", "ipc", "uts", "cgroup")}
+        self.assertGreaterEqual(len(namespaces), 2)
+        namespaces["host"] = {name: os.readlink(f"/proc/self/ns/{name}")
+                              for name in ("user", "pid", "mnt", "net", "ipc", "uts", "cgroup")}
+        for name in namespaces["host"]:
+            self.assertEqual(len({each[name] for each in namespaces.values()}), len(namespaces),
+                             name)
+
+
+class LayoutTest(AttackTest):
+    """Where each function has an ancestor of its own, neighbours share no secret of a process."""
+
+    functions = "sandboxes"
+    environment = {**AttackTest.environment, "HEARTH_ZYGOTE": "per-function"}
+
+    def test_72_neighbours_do_not_know_each_others_layout(self):
+        functions = [self.upload_attack(name=f"neighbour-{index}") for index in range(SIBLINGS)]
+        values = [self.client.result(each, {"attack": "layout"}) for each in functions]
+        for name in values[0]:
+            self.assertEqual(len({each[name] for each in values}), SIBLINGS, name)
+
+        for each in functions:
+            self.retire(each)
         self.assert_nothing_left()
 
 

@@ -9,7 +9,7 @@ import signal
 import stat
 import subprocess
 
-from probe import attempt, call, dispatch, in_child, until_refused, write_text
+from probe import attempt, call, dispatch, in_child, until_refused
 
 handler = dispatch(globals())
 
@@ -114,12 +114,19 @@ def kernel_tables(event):
 
 
 def own_proc_files(event):
+    def write(name, text):
+        file = os.open(f"/proc/self/{name}", os.O_WRONLY)
+        try:
+            os.write(file, text.encode())
+        finally:
+            os.close(file)
+
     writes = {"uid_map": "0 0 1", "gid_map": "0 0 1", "setgroups": "allow", "projid_map": "0 0 1",
               "oom_score_adj": "-1000", "oom_adj": "-17", "autogroup": "5", "loginuid": "0",
               "timens_offsets": "monotonic 1 0", "attr/exec": "x", "attr/current": "x",
               "latency": "0"}
     succeeded = [name for name, text in writes.items()
-                 if attempt(lambda: write_text(f"/proc/self/{name}", text)) == "ok"]
+                 if attempt(lambda: write(name, text)) == "ok"]
     hidden = [name for name in ("stack", "syscall", "pagemap", "mem")
               if attempt(lambda: os.open(f"/proc/1/{name}", os.O_RDONLY)) != "ENOENT"]
     return [succeeded, hidden]
@@ -127,8 +134,21 @@ def own_proc_files(event):
 
 def own_place(event):
     """What tells a function where on the host it is."""
-    groups = {line.rstrip("\n").split(":", 2)[2] for line in open("/proc/self/cgroup")}
-    return [sorted(groups), open("/proc/self/uid_map").read().split(), os.uname().nodename]
+    groups = [line.rstrip("\n") for line in open("/proc/self/cgroup") if line.startswith("0::")]
+    return [groups, open("/proc/self/uid_map").read().split(), os.uname().nodename]
+
+
+def marked_devices(event):
+    """A time stamp on a device node of the host is a message to everybody."""
+    paths = [f"/dev/{name}" for name in ("null", "zero", "full", "random", "urandom")]
+    return sorted({attempt(lambda: action(path)) for path in paths
+                   for action in (os.utime, lambda path: os.chmod(path, 0o666))})
+
+
+def cut_short(event):
+    """What Landlock alone holds back: the kernel lets the owner do it, and it does nothing."""
+    return [attempt(lambda: os.open("/proc/self/comm", os.O_WRONLY | os.O_TRUNC)),
+            attempt(lambda: os.open("/proc/self/comm", os.O_WRONLY))]
 
 
 def shared_pages(event):

@@ -41,6 +41,10 @@ def random_values(event):
     return values
 
 
+def leave(event):
+    os._exit(0)
+
+
 def layout(event):
     """What a neighbour could use against this process."""
     return {"hash": hash("the same text"), "libc": ctypes.cast(libc.getpid, ctypes.c_void_p).value,
