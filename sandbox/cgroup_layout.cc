@@ -86,7 +86,7 @@ cgroup_layout parse_cgroup_layout(std::string_view mountinfo, std::string_view s
             const auto take = [&](std::string& where, std::string_view name) {
                 if (!mount.is_v2 && where.empty() && contains(controllers, name) &&
                     contains(mount.options, name)) {
-                    where = locate(mount, path);
+                    where = mount.point;
                 }
             };
             take(layout.memory, "memory");

@@ -10,14 +10,14 @@
 
 namespace hearth::sandbox {
 
-// Absolute directories of this process's own cgroup; empty where there is no such hierarchy.
-// Version 1 controllers that share a mount have the same directory.
+// Absolute directories; empty where there is no such hierarchy. Version 1 controllers that share a
+// mount have the same directory.
 struct cgroup_layout {
-    std::string unified;        // v2
+    std::string unified;        // v2: this process's own cgroup
     std::string unified_mount;  // v2's mountpoint
-    std::string memory;         // v1
-    std::string pids;           // v1
-    std::string cpu;            // v1
+    std::string memory;         // mountpoints of v1
+    std::string pids;
+    std::string cpu;
 };
 
 // From the text of /proc/self/mountinfo and /proc/self/cgroup.

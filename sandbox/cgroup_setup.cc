@@ -156,9 +156,11 @@ result<> cgroup_tree::find_hierarchies(const std::string& instance) {
     if (!layout->unified_mount.empty() && has_controllers(layout->unified_mount)) {
         return use_unified(layout->unified_mount, instance);
     }
-    if (!layout->unified.empty()) {
+    // Hybrid: at the roots and not below the own cgroup, which differs from one session to the next,
+    // so that a start finds what a killed run left wherever that was started from.
+    if (!layout->unified_mount.empty()) {
         hierarchies_.push_back(
-            {.path = concat(layout->unified, "/hearth-", instance), .is_v2 = true});
+            {.path = concat(layout->unified_mount, "/hearth-", instance), .is_v2 = true});
     }
     add_v1(layout->memory, instance, &hierarchy::memory);
     add_v1(layout->pids, instance, &hierarchy::pids);

@@ -19,19 +19,19 @@ WITNESSES = (
     ("landlock", "filesystem", "test_32c_"),
     ("capabilities", "kernel", "test_26_"),
     ("nested-user-namespace", "filesystem", "test_32b_"),
-    ("network-namespace", "network", "test_41_"),
+    ("network-namespace", "network", "test_40_"),
     ("ipc-namespace", "sandboxes", "test_74c_"),
-    ("uts-namespace", "sandboxes", "test_74c_"),
     ("cgroup-namespace", "filesystem", "test_32b_"),
     ("proc-subset", "filesystem", "test_31_"),
     ("read-only-mounts", "filesystem", "test_28_"),
     ("tmpfs-limits", "filesystem", "test_36_"),
     ("resource-limits", "resources", "test_50_"),
-    ("cgroup-limits", "resources", "test_49_"),
+    ("memory-limit", "resources", "test_49_"),
+    ("processes-limit", "resources", "test_47c_"),
     ("parent-death-signal", "sandboxes", "test_78b_"),
 )
 # Without these no function starts at all: what follows them needs them.
-NOTHING_STARTS = ("pid-namespace", "no-new-privileges", "identity")
+NOTHING_STARTS = ("pid-namespace", "uts-namespace", "no-new-privileges", "identity")
 
 
 class LayersTest(unittest.TestCase):

@@ -1,7 +1,9 @@
 #!/usr/bin/python3
 """D: resources. The limits end the one that takes too much, and others are served meanwhile."""
 
-from attack import (AttackTest, eventually, fails_with, group, main, processes_of, read_text,
+import os
+
+from attack import (AttackTest, cgroups_of, eventually, fails_with, group, main, processes_of, read_text,
                     succeeds_if, succeeds_with)
 
 PROCESSES = 64  # sandbox/protocol.h, pids_default: processes and threads of a sandbox
@@ -66,6 +68,19 @@ class ResourcesTest(AttackTest):
         group("58b", "a storm of timers starves nobody", "storm_of_timers",
               succeeds_with("stormed"), {"seconds": 1}),
     )
+
+    def test_47c_the_kernel_holds_the_limits_of_every_sandbox(self):
+        limits = {"memory": 128 << 20, "pids": PROCESSES + 1}  # and init
+        found = {"memory": set(), "pids": set()}
+        for group_path in cgroups_of(self.server.instance):
+            for slot in os.listdir(group_path):
+                for name, files in {"memory": ("memory.limit_in_bytes", "memory.max"),
+                                    "pids": ("pids.max",)}.items():
+                    for each in files:
+                        if text := read_text(f"{group_path}/{slot}/{each}"):
+                            found[name].add(int(text.replace("max", "-1")))
+        self.assertEqual({name: max(values) for name, values in found.items() if min(values) > 0},
+                         limits)
 
     def test_54b_nobody_serves_beside_a_stray_process(self):
         function_id = self.upload_attack(name="stray")

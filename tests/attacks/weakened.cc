@@ -55,13 +55,13 @@ bool drops_capabilities(int option) noexcept {
     return option == PR_CAPBSET_DROP || option == PR_CAP_AMBIENT || option == PR_SET_SECUREBITS;
 }
 
-bool is_limit_file(std::string_view path) noexcept {
-    for (const std::string_view name : {"memory.limit_in_bytes", "memory.max", "pids.max"}) {
-        if (path.ends_with(name)) {
-            return true;
-        }
-    }
-    return false;
+// The files that hold a sandbox's limit, in both versions of cgroups.
+bool is_missing_limit(std::string_view path) noexcept {
+    const bool memory = path.ends_with("memory.limit_in_bytes") ||
+                        path.ends_with("memory.memsw.limit_in_bytes") ||
+                        path.ends_with("memory.max");
+    return (memory && without("memory-limit")) ||
+           (path.ends_with("pids.max") && without("processes-limit"));
 }
 
 }  // namespace
@@ -151,7 +151,7 @@ ssize_t __wrap_write(int fd, const void* data, std::size_t size) {
 }
 
 int __wrap_openat(int directory, const char* path, int flags, ...) {
-    if (without("cgroup-limits") && (flags & O_ACCMODE) != O_RDONLY && is_limit_file(path)) {
+    if ((flags & O_ACCMODE) != O_RDONLY && is_missing_limit(path)) {
         return __real_openat(AT_FDCWD, "/dev/null", flags, 0);
     }
     va_list list;

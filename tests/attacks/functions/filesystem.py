@@ -122,7 +122,7 @@ def own_proc_files(event):
             os.close(file)
 
     writes = {"uid_map": "0 0 1", "gid_map": "0 0 1", "setgroups": "allow", "projid_map": "0 0 1",
-              "oom_score_adj": "-1000", "oom_adj": "-17", "autogroup": "5", "loginuid": "0",
+              "oom_score_adj": "-1000", "oom_adj": "-17", "autogroup": "-5", "loginuid": "0",
               "timens_offsets": "monotonic 1 0", "attr/exec": "x", "attr/current": "x",
               "latency": "0"}
     succeeded = [name for name, text in writes.items()

@@ -92,7 +92,7 @@ TEST_F(worker_end_test, the_end_of_hearth_sandboxd_ends_every_call_and_is_told) 
         const auto fast = function(counting);
         const auto slow = function(sleeping);
         EXPECT_TRUE(co_await invoke(fast));
-        for (const auto& each : co_await invoke_many(slow, 3, "0.2")) {
+        for (const auto& each : co_await invoke_many(slow, 3, "1")) {
             EXPECT_EQ(text_of(each), "\"slept\"");
         }
         EXPECT_GT(dispatch().idle(), 2u) << "several idle ones, two of one function";
