@@ -39,7 +39,7 @@ struct server_options {
     std::uint64_t linger_bytes_max = 256u << 20;
     milliseconds linger_timeout{5000};
     // While draining: how long a new connection may take to send its first request, and how long an
-    // idle one is still listened to, for a request that is on its way.
+    // idle one, or a handshake that has begun, is still waited for.
     milliseconds first_request_grace{1000};
     milliseconds drain_last_call{100};
 

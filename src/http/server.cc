@@ -64,10 +64,17 @@ task<void> server::accept_leftovers(net::listener& from) {
         co_return;
     }
     co_await from.stop_queueing();
+    admit_ready(from);
+    // Handshakes that had begun take a round trip more.
+    [[maybe_unused]] const auto slept = co_await sleep_until(after(options_.drain_last_call));
+    admit_ready(from);
+}
+
+void server::admit_ready(net::listener& from) {
     while (tasks_.size() < options_.connections_max) {
         auto peer = from.take_ready();
         if (peer == nullptr) {
-            co_return;
+            return;
         }
         admit(std::move(peer));
     }

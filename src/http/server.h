@@ -69,6 +69,7 @@ public:
 private:
     task<bool> wait_for_room();
     task<void> accept_leftovers(net::listener& from);
+    void admit_ready(net::listener& from);
     task<void> serve_connection(std::unique_ptr<net::stream> peer);
     void admit(std::unique_ptr<net::stream> peer);
     void stop_waiting(bool fresh_too) noexcept;

@@ -1,5 +1,6 @@
 #include "net/listener.h"
 
+#include <array>
 #include <cerrno>
 
 #include <fcntl.h>
@@ -83,11 +84,22 @@ std::unique_ptr<stream> listener::take_ready() {
 }
 
 task<void> listener::stop_queueing() {
-    // A socket filter that accepts nothing sees a listener's handshakes and not the streams that
-    // came of them.
-    sock_filter drop = BPF_STMT(BPF_RET | BPF_K, 0);
-    const sock_fprog program{.len = 1, .filter = &drop};
-    ::setsockopt(fd_.get(), SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof program);
+    // A listener's socket filter sees handshakes, from the TCP header on, and not the streams that
+    // came of them. It drops a SYN without ACK, which asks for a connection, and lets the answer to
+    // a SYN-ACK pass, so that handshakes that have begun come to their end.
+    constexpr std::uint32_t flags_offset = 13;
+    constexpr std::uint32_t syn = 0x02;
+    constexpr std::uint32_t syn_or_ack = 0x12;
+    constexpr std::uint32_t whole_packet = 0xffffffff;
+    std::array program{
+        sock_filter BPF_STMT(BPF_LD | BPF_B | BPF_ABS, flags_offset),
+        sock_filter BPF_STMT(BPF_ALU | BPF_AND | BPF_K, syn_or_ack),
+        sock_filter BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, syn, 0, 1),
+        sock_filter BPF_STMT(BPF_RET | BPF_K, 0),
+        sock_filter BPF_STMT(BPF_RET | BPF_K, whole_packet),
+    };
+    const sock_fprog filter{.len = program.size(), .filter = program.data()};
+    ::setsockopt(fd_.get(), SOL_SOCKET, SO_ATTACH_FILTER, &filter, sizeof filter);
     co_await acceptor_.finish();
     ::fcntl(fd_.get(), F_SETFL, O_NONBLOCK);
     draining_ = true;

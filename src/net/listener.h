@@ -27,9 +27,9 @@ public:
     // A connection that was accepted before the last accept() ended, and after stop_queueing() one
     // of the kernel's backlog; null when there is none.
     [[nodiscard]] std::unique_ptr<stream> take_ready();
-    // The backlog grows no more (TCP: the kernel drops requests for new connections, as if they
+    // No handshake begins any more (TCP: the kernel drops requests for new connections, as if they
     // were lost on the way), and accept() ends with errc::closed: take_ready() hands out what is
-    // left, so that close() refuses nobody whom the kernel has accepted.
+    // left and what comes of handshakes under way, so that close() refuses nobody who was let in.
     task<void> stop_queueing();
     // Stops accepting. Connections in the kernel's backlog are refused.
     task<void> close();

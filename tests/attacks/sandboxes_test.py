@@ -2,10 +2,11 @@
 """F: two hostile functions at once, and one after the other."""
 
 import os
+import pathlib
 import re
 import signal
 
-from attack import (AttackTest, Background, END_WAIT_S, code_of, eventually, group, in_parallel, main,
+from attack import (AttackTest, Background, END_WAIT_S, cgroups_of, code_of, eventually, group, in_parallel, main,
                     process_ids, processes_of, read_text, succeeds_if, succeeds_with)
 from harness import StandaloneTest
 from server import sandboxd_of
@@ -161,6 +162,7 @@ class ManagersEndTest(StandaloneTest):
 
     def resisting(self):
         server = self.make_server("--memory-budget", "1024").start()
+        self.addCleanup(self.end_by_force, server.instance)
         client = server.client()
         function_id = client.upload(code_of("sandboxes"), "attack.zip", timeoutMs=60_000)
 
@@ -176,6 +178,16 @@ class ManagersEndTest(StandaloneTest):
         eventually(lambda: any(read_text(f"/proc/{pid}/comm") == "resisting\n"
                                for pid, _ in processes_of(server.instance)), "it resists")
         return server
+
+    def end_by_force(self, instance):
+        """So that a layer that is missing costs this machine nothing."""
+        for path in cgroups_of(instance):
+            for killer in pathlib.Path(path).glob("slot-*/cgroup.kill"):
+                killer.write_text("1")
+        eventually(lambda: not processes_of(instance), "all its processes have ended")
+        for path in cgroups_of(instance):
+            for folder, _, _ in os.walk(path, topdown=False):
+                os.rmdir(folder)
 
     def assert_users_gone(self, users):
         eventually(lambda: not any(host_user_of(pid) in users and "resisting" in

@@ -105,8 +105,8 @@ def open_files(event):
 def kernel_objects(event):
     """Objects that the kernel counts per user: each ends, at whichever limit."""
     answers = {}
-    for name, make in {"epoll": select.epoll, "inotify": lambda: one(294, 0),
-                       "timerfd": lambda: one(283, 1, 0), "eventfd": lambda: one(290, 0, 0)}.items():
+    for name, make in {"epoll": select.epoll, "timerfd": lambda: one(283, 1, 0),
+                       "eventfd": lambda: one(290, 0, 0)}.items():
         held = []
         answers[name] = until_refused(lambda: held.append(make()), FAR_ABOVE)[1]
         for each in held:
