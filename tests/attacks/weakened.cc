@@ -68,49 +68,62 @@ bool is_missing_limit(std::string_view path) noexcept {
 
 extern "C" {
 
-long __real_syscall(long number, ...);
-int __real_prctl(int option, ...);
-int __real_setrlimit(__rlimit_resource resource, const rlimit* limit);
-int __real_unshare(int flags);
-ssize_t __real_write(int fd, const void* data, std::size_t size);
-int __real_openat(int directory, const char* path, int flags, ...);
-int __real_mount(const char* source, const char* target, const char* type, unsigned long flags,
-                 const void* data);
-int __real_setresuid(uid_t real, uid_t effective, uid_t saved);
+// The names behind these are the linker's.
+long real_syscall(long number, ...) __asm__("__real_syscall");
+int real_prctl(int option, ...) __asm__("__real_prctl");
+int real_setrlimit(__rlimit_resource resource, const rlimit* limit) __asm__("__real_setrlimit");
+int real_unshare(int flags) __asm__("__real_unshare");
+ssize_t real_write(int fd, const void* data, std::size_t size) __asm__("__real_write");
+int real_openat(int directory, const char* path, int flags, ...) __asm__("__real_openat");
+int real_mount(const char* source, const char* target, const char* type, unsigned long flags,
+               const void* data) __asm__("__real_mount");
+int real_setresuid(uid_t real, uid_t effective, uid_t saved) __asm__("__real_setresuid");
 
-long __wrap_syscall(long number, ...) {
-    std::array<long, 6> words{};
+long wrap_syscall(long number, ...) __asm__("__wrap_syscall");
+int wrap_prctl(int option, ...) __asm__("__wrap_prctl");
+int wrap_setrlimit(__rlimit_resource resource, const rlimit* limit) __asm__("__wrap_setrlimit");
+int wrap_unshare(int flags) __asm__("__wrap_unshare");
+ssize_t wrap_write(int fd, const void* data, std::size_t size) __asm__("__wrap_write");
+int wrap_openat(int directory, const char* path, int flags, ...) __asm__("__wrap_openat");
+int wrap_mount(const char* source, const char* target, const char* type, unsigned long flags,
+               const void* data) __asm__("__wrap_mount");
+int wrap_setresuid(uid_t real, uid_t effective, uid_t saved) __asm__("__wrap_setresuid");
+
+long wrap_syscall(long number, ...) {
+    // Pointers and numbers alike: both are one word.
+    std::array<void*, 6> words{};
     va_list list;
     va_start(list, number);
-    for (long& each : words) {
-        each = va_arg(list, long);
+    for (void*& each : words) {
+        each = va_arg(list, void*);
     }
     va_end(list);
     clone_args without_one{};
     mount_attr writable{};
     if ((number == SYS_seccomp && without("seccomp")) ||
         (number == SYS_landlock_restrict_self && without("landlock")) ||
-        (number == SYS_capset && without("capabilities"))) {
+        (number == SYS_capset && without("capabilities")) ||
+        (number == SYS_pivot_root && without("pivot-root"))) {
         return 0;
     }
     if (number == SYS_clone3) {
-        without_one = *reinterpret_cast<const clone_args*>(words[0]);
+        without_one = *static_cast<const clone_args*>(words[0]);
         for (const auto& [name, flag] : namespace_layers) {
             if (without(name)) {
                 without_one.flags &= ~flag;
             }
         }
-        words[0] = reinterpret_cast<long>(&without_one);
+        words[0] = &without_one;
     }
     if (number == SYS_mount_setattr && without("read-only-mounts")) {
-        writable = *reinterpret_cast<const mount_attr*>(words[3]);
+        writable = *static_cast<const mount_attr*>(words[3]);
         writable.attr_set &= ~static_cast<std::uint64_t>(MOUNT_ATTR_RDONLY);
-        words[3] = reinterpret_cast<long>(&writable);
+        words[3] = &writable;
     }
-    return __real_syscall(number, words[0], words[1], words[2], words[3], words[4], words[5]);
+    return real_syscall(number, words[0], words[1], words[2], words[3], words[4], words[5]);
 }
 
-int __wrap_prctl(int option, ...) {
+int wrap_prctl(int option, ...) {
     std::array<unsigned long, 4> words{};
     va_list list;
     va_start(list, option);
@@ -123,14 +136,14 @@ int __wrap_prctl(int option, ...) {
         (option == PR_SET_PDEATHSIG && without("parent-death-signal"))) {
         return 0;
     }
-    return __real_prctl(option, words[0], words[1], words[2], words[3]);
+    return real_prctl(option, words[0], words[1], words[2], words[3]);
 }
 
-int __wrap_setrlimit(__rlimit_resource resource, const rlimit* limit) {
-    return without("resource-limits") ? 0 : __real_setrlimit(resource, limit);
+int wrap_setrlimit(__rlimit_resource resource, const rlimit* limit) {
+    return without("resource-limits") ? 0 : real_setrlimit(resource, limit);
 }
 
-int __wrap_unshare(int flags) {
+int wrap_unshare(int flags) {
     if (flags == CLONE_NEWUSER && without("nested-user-namespace")) {
         if (nesting_pretended) {
             errno = ENOSPC;
@@ -139,30 +152,30 @@ int __wrap_unshare(int flags) {
         nesting_pretended = true;
         return 0;
     }
-    return __real_unshare(flags);
+    return real_unshare(flags);
 }
 
-ssize_t __wrap_write(int fd, const void* data, std::size_t size) {
+ssize_t wrap_write(int fd, const void* data, std::size_t size) {
     const std::string_view text(static_cast<const char*>(data), size);
     if (nesting_pretended && (text == "deny" || text == "1000 1000 1")) {
         return static_cast<ssize_t>(size);
     }
-    return __real_write(fd, data, size);
+    return real_write(fd, data, size);
 }
 
-int __wrap_openat(int directory, const char* path, int flags, ...) {
+int wrap_openat(int directory, const char* path, int flags, ...) {
     if ((flags & O_ACCMODE) != O_RDONLY && is_missing_limit(path)) {
-        return __real_openat(AT_FDCWD, "/dev/null", flags, 0);
+        return real_openat(AT_FDCWD, "/dev/null", flags, 0);
     }
     va_list list;
     va_start(list, flags);
     const int mode = (flags & O_CREAT) != 0 ? va_arg(list, int) : 0;
     va_end(list);
-    return __real_openat(directory, path, flags, mode);
+    return real_openat(directory, path, flags, mode);
 }
 
-int __wrap_mount(const char* source, const char* target, const char* type, unsigned long flags,
-                 const void* data) {
+int wrap_mount(const char* source, const char* target, const char* type, unsigned long flags,
+               const void* data) {
     const std::string_view kind = type == nullptr ? "" : type;
     if (kind == "proc" && without("proc-subset")) {
         data = nullptr;
@@ -170,11 +183,11 @@ int __wrap_mount(const char* source, const char* target, const char* type, unsig
     if (kind == "tmpfs" && without("tmpfs-limits") && std::string_view(target) != "/") {
         data = "mode=1777,size=8g,nr_inodes=4000000";
     }
-    return __real_mount(source, target, type, flags, data);
+    return real_mount(source, target, type, flags, data);
 }
 
-int __wrap_setresuid(uid_t real, uid_t effective, uid_t saved) {
-    return without("identity") ? 0 : __real_setresuid(real, effective, saved);
+int wrap_setresuid(uid_t real, uid_t effective, uid_t saved) {
+    return without("identity") ? 0 : real_setresuid(real, effective, saved);
 }
 
 }  // extern "C"

@@ -6,7 +6,7 @@ import socket
 import subprocess
 import threading
 
-from probe import HIGH_BITS, attempt, call, dispatch, in_child, libc, machine_code, verdicts
+from probe import HIGH_BITS, attempt, call, dispatch, in_child, machine_code, verdicts
 
 handler = dispatch(globals())
 

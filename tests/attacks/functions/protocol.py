@@ -125,7 +125,8 @@ def replace_runtime(event):
     program = ("import os, struct\n"
                f"nonce = {nonce_of_this_call()}\n"
                "payload = b'\"another program\"'\n"
-               f"os.write(3, struct.pack('<IBBHQ', len(payload), {RESULT}, 0, 0, nonce) + payload)\n"
+               f"header = struct.pack('<IBBHQ', len(payload), {RESULT}, 0, 0, nonce)\n"
+               "os.write(3, header + payload)\n"
                "import signal; signal.pause()\n")
     os.execv("/usr/bin/python3", ["python3", "-c", program])
 
@@ -247,7 +248,8 @@ def named(event):
 
 def exit_by(event):
     ways = {"exit": lambda: sys.exit(3), "_exit": lambda: os._exit(4), "abort": os.abort,
-            "segfault": lambda: ctypes.string_at(0), "true": lambda: os.execv("/bin/true", ["true"]),
+            "segfault": lambda: ctypes.string_at(0),
+            "true": lambda: os.execv("/bin/true", ["true"]),
             "interrupt": lambda: (_ for _ in ()).throw(KeyboardInterrupt("x"))}
     ways[event["how"]]()
     return list(ways["interrupt"]())

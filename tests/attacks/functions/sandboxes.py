@@ -123,9 +123,8 @@ def own_identity(event):
             "kill init": attempt(lambda: os.kill(1, signal.SIGKILL)),
             "session": os.getsid(0) in (0, 1),
             "threads": len(os.listdir("/proc/self/task")),
-            "signals ignored": [line.split()[1] for line in open("/proc/self/status")
-                                if line.startswith("SigBlk")],
-            "names": sorted(name for name in os.environ if not name.startswith(("AWS_", "LAMBDA_")))}
+            "signals blocked": [line.split()[1] for line in open("/proc/self/status")
+                                if line.startswith("SigBlk")]}
 
 
 def write_everywhere(event):
