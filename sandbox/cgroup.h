@@ -35,6 +35,8 @@ class cgroup_tree;
 // The cgroups of one sandbox. The directories stay until remove() has succeeded.
 class cgroup {
 public:
+    // Also for a sandbox that lives: parked ones get the limits of their function late.
+    [[nodiscard]] result<> set_limits(const cgroup_limits& limits) const;
     // For CLONE_INTO_CGROUP; -1 without a v2 tree.
     [[nodiscard]] int placement() const;
     // Puts a process that was born by placement() into the v1 hierarchies as well. Their limits are

@@ -17,7 +17,7 @@ struct containment {
     const char* root = nullptr;  // where the root template is mounted
     int go = -1;                 // read end: one byte once limits and ids are in place
     int parent = -1;             // pidfd of sandboxd
-    int code_mount = -1;         // detached
+    int code_mount = -1;         // detached; -1: none yet
     int control_stream = -1;
     int output = -1;
     init_plan init;

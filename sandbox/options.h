@@ -18,6 +18,7 @@ struct daemon_options {
     std::string runtime_dir;  // --runtime-dir
     std::string python = "/usr/bin/python3";
     std::uint32_t slots = slots_default;
+    std::uint32_t parked = parked_default;  // --parked
     bool allow_no_limits = false;
 };
 

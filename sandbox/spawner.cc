@@ -6,6 +6,7 @@
 
 #include <fcntl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -39,7 +40,7 @@ constexpr std::array environment{
     "MKL_NUM_THREADS=1",
 };
 
-constexpr std::uint64_t descriptors_per_sandbox = 8;
+constexpr std::uint64_t descriptors_per_sandbox = 12;
 constexpr std::uint64_t descriptors_spare = 128;
 
 result<> raise_descriptor_limit(std::uint32_t slots) {
@@ -73,6 +74,46 @@ result<pipe_ends> make_pipe() {
     return pipe_ends{unique_fd(ends[0]), unique_fd(ends[1])};
 }
 
+// Everything that a new sandbox is connected by.
+struct wiring {
+    pipe_ends go;
+    pipe_ends status;
+    pipe_ends output;
+    unique_fd stream;
+    unique_fd stream_inside;
+};
+
+result<wiring> make_wiring(uid_t owner) {
+    wiring made;
+    for (pipe_ends* each : {&made.go, &made.status, &made.output}) {
+        auto ends = make_pipe();
+        if (!ends) {
+            return propagate(ends);
+        }
+        *each = std::move(*ends);
+    }
+    std::array<int, 2> stream{};
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, stream.data()) != 0) {
+        return fail_errno("socketpair");
+    }
+    made.stream.reset(stream[0]);
+    made.stream_inside.reset(stream[1]);
+    // Only the read ends do not block: a write end that answers EAGAIN would lose the function's
+    // output. The sandbox's user owns that pipe, so that /dev/stdout can be opened inside.
+    if (::fcntl(made.status.read.get(), F_SETFL, O_NONBLOCK) != 0 ||
+        ::fcntl(made.output.read.get(), F_SETFL, O_NONBLOCK) != 0 ||
+        ::fchown(made.output.write.get(), owner, owner) != 0) {
+        return fail_errno("preparing a pipe");
+    }
+    return made;
+}
+
+cgroup_limits limits_of(const create_packet& wanted) {
+    return {.memory_bytes = std::uint64_t{wanted.memory_mb} << 20,
+            .pids = wanted.pids + 1,
+            .cpu_millis = wanted.cpu_millis};
+}
+
 std::unexpected<spawn_failure> fail_at(std::string stage, error cause) {
     return std::unexpected(spawn_failure{std::move(stage), std::move(cause)});
 }
@@ -87,6 +128,16 @@ void discard(started_sandbox& made) {
 }
 
 }  // namespace
+
+create_packet parked_limits() {
+    return {};
+}
+
+bool fits_parked(const create_packet& wanted) {
+    const create_packet parked = parked_limits();
+    return wanted.pids == parked.pids && wanted.tmp_bytes == parked.tmp_bytes &&
+           wanted.shm_bytes == parked.shm_bytes;
+}
 
 result<spawner> spawner::prepare(const daemon_options& options) {
     if (::geteuid() != 0) {
@@ -132,26 +183,21 @@ result<spawner> spawner::prepare(const daemon_options& options) {
     return made;
 }
 
-std::expected<started_sandbox, spawn_failure> spawner::start(
-    const create_packet& wanted, std::uint32_t slot, const sandbox_descriptors& descriptors) {
-    auto code = mounts_.detach_read_only(descriptors.code.get());
-    if (!code) {
-        return fail_at("code directory", std::move(code.error()));
+std::expected<started_sandbox, spawn_failure> spawner::start(const create_packet& wanted,
+                                                             std::uint32_t slot, int code) {
+    unique_fd code_mount;
+    if (code >= 0) {
+        auto detached = mounts_.detach_read_only(code);
+        if (!detached) {
+            return fail_at("code directory", std::move(detached.error()));
+        }
+        code_mount = std::move(*detached);
     }
-    auto go = make_pipe();
-    auto status = make_pipe();
-    if (!go || !status) {
-        return fail_at("pipe", std::move(go ? status.error() : go.error()));
+    auto wires = make_wiring(host_id_base + slot);
+    if (!wires) {
+        return fail_at("descriptors", std::move(wires.error()));
     }
-    ::fcntl(status->read.get(), F_SETFL, O_NONBLOCK);
-    // So that /dev/stdout can be opened inside; by descriptor, never by name.
-    if (::fchown(descriptors.output.get(), host_id_base + slot, host_id_base + slot) != 0) {
-        return fail_at("output pipe", fail_errno("fchown").error());
-    }
-    auto group = cgroups_->make(concat("slot-", slot),
-                                {.memory_bytes = std::uint64_t{wanted.memory_mb} << 20,
-                                 .pids = wanted.pids + 1,
-                                 .cpu_millis = wanted.cpu_millis});
+    auto group = cgroups_->make(concat("slot-", slot), limits_of(wanted));
     if (!group) {
         return fail_at("cgroup", std::move(group.error()));
     }
@@ -166,16 +212,16 @@ std::expected<started_sandbox, spawn_failure> spawner::start(
                      .pids = wanted.pids,
                      .landlock = landlock_,
                      .root = template_path,
-                     .go = go->read.get(),
+                     .go = wires->go.read.get(),
                      .parent = own_pidfd_.get(),
-                     .code_mount = code->get(),
-                     .control_stream = descriptors.control_stream.get(),
-                     .output = descriptors.output.get(),
+                     .code_mount = code_mount.get(),
+                     .control_stream = wires->stream_inside.get(),
+                     .output = wires->output.write.get(),
                      .init = {.function_filter = &function_filter_,
                               .init_filter = &init_filter_,
                               .arguments = const_cast<char* const*>(arguments.data()),
                               .environment = const_cast<char* const*>(variables.data()),
-                              .status = status->write.get()}};
+                              .status = wires->status.write.get()}};
     auto cloned = clone_into_namespaces(group->placement());
     if (!cloned) {
         [[maybe_unused]] const auto removed = group->remove();
@@ -183,18 +229,48 @@ std::expected<started_sandbox, spawn_failure> spawner::start(
     }
     if (cloned->process == 0) {
         // Its own copy of the go pipe's write end would hide that sandboxd closed the other.
-        ::close(go->write.get());
+        ::close(wires->go.write.get());
         contain(plan);
     }
     started_sandbox made{.group = std::move(*group),
                          .init = cloned->process,
                          .init_pidfd = std::move(cloned->pidfd),
-                         .status = std::move(status->read)};
-    if (auto ok = admit(made, slot, go->write); !ok) {
+                         .status = std::move(wires->status.read),
+                         .control_stream = std::move(wires->stream),
+                         .output = std::move(wires->output.read)};
+    if (code < 0) {
+        made.mount_namespace.reset(
+            ::open(concat("/proc/", made.init, "/ns/mnt").c_str(), O_RDONLY | O_CLOEXEC));
+        if (!made.mount_namespace) {
+            error cause = fail_errno("open of a sandbox's mount namespace").error();
+            discard(made);
+            return fail_at("mount namespace", std::move(cause));
+        }
+    }
+    if (auto ok = admit(made, slot, wires->go.write); !ok) {
         discard(made);
         return fail_at("admission", std::move(ok.error()));
     }
     return made;
+}
+
+std::expected<void, spawn_failure> spawner::specialise(const started_sandbox& parked,
+                                                       const create_packet& wanted,
+                                                       int code) const {
+    const create_packet made_with = parked_limits();
+    if (wanted.memory_mb != made_with.memory_mb || wanted.cpu_millis != made_with.cpu_millis) {
+        if (auto ok = parked.group.set_limits(limits_of(wanted)); !ok) {
+            return fail_at("cgroup", std::move(ok.error()));
+        }
+    }
+    auto tree = mounts_.detach_read_only(code);
+    if (!tree) {
+        return fail_at("code directory", std::move(tree.error()));
+    }
+    if (auto ok = mounts_.attach(tree->get(), parked.mount_namespace.get(), "/code"); !ok) {
+        return fail_at("code mount", std::move(ok.error()));
+    }
+    return {};
 }
 
 result<> spawner::admit(const started_sandbox& made, std::uint32_t slot, unique_fd& go) const {

@@ -19,17 +19,19 @@
 
 namespace hearth::sandbox {
 
-struct sandbox_descriptors {
-    unique_fd code;
-    unique_fd control_stream;
-    unique_fd output;
-};
+// What a parked sandbox is made with. Only memory and CPU can be given to it later: the others are
+// sizes of its mounts and limits of its processes.
+[[nodiscard]] create_packet parked_limits();
+[[nodiscard]] bool fits_parked(const create_packet& wanted);
 
 struct started_sandbox {
     cgroup group;
     pid_t init = -1;
     unique_fd init_pidfd;
-    unique_fd status;  // read end, non-blocking
+    unique_fd status;           // read end, non-blocking
+    unique_fd control_stream;   // the worker's end
+    unique_fd output;           // read end, non-blocking
+    unique_fd mount_namespace;  // of a parked one: where its code will be mounted
 };
 
 struct spawn_failure {
@@ -43,9 +45,14 @@ public:
     // compiles the filters.
     [[nodiscard]] static result<spawner> prepare(const daemon_options& options);
 
-    // On failure nothing is left of the sandbox.
-    [[nodiscard]] std::expected<started_sandbox, spawn_failure> start(
-        const create_packet& wanted, std::uint32_t slot, const sandbox_descriptors& descriptors);
+    // `code` is the code directory, -1 for a sandbox to be parked. On failure nothing is left of
+    // the sandbox.
+    [[nodiscard]] std::expected<started_sandbox, spawn_failure> start(const create_packet& wanted,
+                                                                      std::uint32_t slot, int code);
+    // Gives a parked sandbox its limits and its code. After a failure it must be killed.
+    [[nodiscard]] std::expected<void, spawn_failure> specialise(const started_sandbox& parked,
+                                                                const create_packet& wanted,
+                                                                int code) const;
 
     [[nodiscard]] const cgroup_tree& cgroups() const { return *cgroups_; }
     [[nodiscard]] std::uint32_t landlock() const { return landlock_; }

@@ -63,6 +63,8 @@ def set_up_environment(parameters):
 def initialise(parameters):
     """Imports the handler; returns it and its name. Raises errors.Reported."""
     set_up_environment(parameters)
+    # In a parked sandbox the code was mounted after the first look into the directory.
+    sys.path_importer_cache.pop("/code", None)
     os.chdir("/code")
     return function.load(parameters["handlers"])
 
