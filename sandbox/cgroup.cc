@@ -118,6 +118,17 @@ result<> cgroup::admit(pid_t process) const {
     return {};
 }
 
+result<std::vector<unique_fd>> cgroup::open_process_lists() const {
+    std::vector<unique_fd> lists;
+    for (const unique_fd& directory : directories_) {
+        lists.emplace_back(::openat(directory.get(), "cgroup.procs", O_WRONLY | O_CLOEXEC));
+        if (!lists.back()) {
+            return fail_errno("open of cgroup.procs");
+        }
+    }
+    return lists;
+}
+
 unique_fd cgroup::open_memory_peak() const {
     for (std::size_t i = 0; i < directories_.size(); ++i) {
         const auto& where = tree_->hierarchies_[i];

@@ -42,6 +42,8 @@ public:
     // Puts a process that was born by placement() into the v1 hierarchies as well. Their limits are
     // set already, so that it never runs without them.
     [[nodiscard]] result<> admit(pid_t process) const;
+    // cgroup.procs of each hierarchy, for writing: whoever writes "0" there enters it.
+    [[nodiscard]] result<std::vector<unique_fd>> open_process_lists() const;
     // The high-water mark's file, read-only; empty where memory is not limited.
     [[nodiscard]] unique_fd open_memory_peak() const;
     // v1 kills one process and lets the rest run: an eventfd, non-blocking, that becomes readable

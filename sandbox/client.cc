@@ -20,11 +20,21 @@ namespace {
 constexpr int daemon_socket = 3;
 
 std::vector<std::string> arguments_of(const launch_options& options) {
-    std::vector<std::string> arguments{
-        options.program,       "--socket-fd",   concat(daemon_socket), "--instance",
-        options.instance,      "--runtime-dir", options.runtime_dir,   "--slots",
-        concat(options.slots), "--python",      options.python,        "--parked",
-        concat(options.parked)};
+    std::vector<std::string> arguments{options.program,
+                                       "--socket-fd",
+                                       concat(daemon_socket),
+                                       "--instance",
+                                       options.instance,
+                                       "--runtime-dir",
+                                       options.runtime_dir,
+                                       "--slots",
+                                       concat(options.slots),
+                                       "--python",
+                                       options.python,
+                                       "--parked",
+                                       concat(options.parked),
+                                       "--zygote",
+                                       options.zygote ? "on" : "off"};
     if (options.allow_no_limits) {
         arguments.emplace_back("--allow-no-limits");
     }

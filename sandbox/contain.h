@@ -18,7 +18,7 @@ struct containment {
     int go = -1;                 // read end: one byte once limits and ids are in place
     int parent = -1;             // pidfd of sandboxd
     int code_mount = -1;         // detached; -1: none yet
-    int control_stream = -1;
+    int control_stream = -1;     // of a shell: the adoption pipe, and so is `output`
     int output = -1;
     init_plan init;
 };

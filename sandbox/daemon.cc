@@ -21,7 +21,7 @@ constexpr seconds start_time_max{10};      // from request to execve; usually a 
 constexpr milliseconds drain_step{2};      // between attempts to remove a cgroup
 constexpr seconds shut_down_time_max{10};  // for every process to end after SIGKILL
 constexpr int events_per_wait = 64;
-constexpr unsigned source_bits = 2;
+constexpr unsigned source_bits = 3;
 
 }  // namespace
 
@@ -31,6 +31,10 @@ result<daemon> daemon::make(const daemon_options& options, spawner ready) {
         return fail_errno("epoll_create1");
     }
     daemon made(options, std::move(ready), std::move(epoll));
+    if (auto ok = made.watch(made.spawner_.zygotes().descriptor(), source::zygote, 0, EPOLLIN);
+        !ok) {
+        return propagate(ok);
+    }
     hello_packet hello;
     const cgroup_tree& cgroups = made.spawner_.cgroups();
     hello.form = cgroups.form();
@@ -118,6 +122,12 @@ result<> daemon::wait_and_dispatch() {
             socket_ready = true;
             continue;
         }
+        if (kind == source::zygote) {
+            if (auto ok = handle_zygote(); !ok) {
+                return ok;
+            }
+            continue;
+        }
         if (auto ok = handle_sandbox(kind, static_cast<std::uint32_t>(key >> source_bits)); !ok) {
             return ok;
         }
@@ -197,6 +207,9 @@ result<> daemon::handle_record(sandbox_entry& entry, const status_record& record
         case status_kind::ended:
             entry.wait_status = record.value;
             return {};
+        case status_kind::shell:
+            fork_python(entry);
+            return {};
         case status_kind::sealed:
             break;
     }
@@ -204,6 +217,9 @@ result<> daemon::handle_record(sandbox_entry& entry, const status_record& record
         return {};
     }
     entry.was_sealed = true;
+    if (entry.way == start_way::zygote) {
+        spawner_.zygotes().note_fork(true);
+    }
     if (entry.state != sandbox_state::starting) {
         return {};  // it ended already
     }
@@ -211,7 +227,7 @@ result<> daemon::handle_record(sandbox_entry& entry, const status_record& record
     if (entry.id == 0) {
         return park(entry);
     }
-    return report_created(entry, start_way::program);
+    return report_created(entry, entry.way);
 }
 
 // Init's pidfd is readable: it has ended, and the kernel has ended everything in its pid namespace.
@@ -246,6 +262,14 @@ result<> daemon::drain(sandbox_entry& entry) {
     }
     --draining_;
     entry.memory_event.reset();
+    if (entry.way == start_way::zygote && !entry.was_sealed && entry.failure) {
+        spawner_.zygotes().note_fork(false);
+    }
+    if (socket_open_ && deserves_another_try(entry)) {
+        waiting_.push_back({entry.wanted, std::move(entry.code), entry.requested_at, true});
+        table_.erase(entry.slot);
+        return {};
+    }
     if (entry.id == 0) {
         note_parked_end(entry);
         table_.erase(entry.slot);
@@ -315,6 +339,7 @@ void daemon::shut_down() {
         log::error("sandboxes that do not end are left behind",
                    {{"count", static_cast<std::int64_t>(table_.size())}});
     }
+    spawner_.zygotes().shut_down();
     if (auto removed = spawner_.cgroups().remove(); !removed) {
         log::error("cgroups are left behind", {{"error", removed.error().message}});
     }

@@ -41,7 +41,7 @@ private:
           outbox_(options.socket),
           epoll_(std::move(epoll)) {}
 
-    enum class source : std::uint64_t { socket, status, process, memory };
+    enum class source : std::uint64_t { socket, status, process, memory, zygote };
 
     [[nodiscard]] result<> watch(int fd, source kind, std::uint32_t slot, std::uint32_t events);
     [[nodiscard]] result<> watch_socket();
@@ -51,7 +51,16 @@ private:
     [[nodiscard]] result<> handle_socket();
     [[nodiscard]] result<> handle_request(received_packet& packet);
     [[nodiscard]] result<> handle_create(const create_packet& wanted, received_packet& packet);
-    [[nodiscard]] result<> start(const create_packet& wanted, int code, steady_time requested_at);
+    // A request that gets its slot once an evicted sandbox is gone, or another try.
+    struct waiting_create {
+        create_packet wanted;
+        unique_fd code;
+        steady_time requested_at;
+        bool without_zygote = false;
+    };
+    [[nodiscard]] result<> start(waiting_create request);
+    void fork_python(sandbox_entry& entry);
+    [[nodiscard]] static bool deserves_another_try(const sandbox_entry& entry);
     [[nodiscard]] result<> use_parked(sandbox_entry& entry, const create_packet& wanted, int code,
                                       steady_time requested_at);
     [[nodiscard]] result<> watch_sandbox(sandbox_entry& entry);
@@ -63,6 +72,8 @@ private:
     [[nodiscard]] int milliseconds_to_parking() const;
     [[nodiscard]] result<> refill();
     [[nodiscard]] result<> park(sandbox_entry& entry);
+    [[nodiscard]] result<> report_pool();
+    [[nodiscard]] result<> handle_zygote();
     void note_parked_end(const sandbox_entry& entry);
     void delay_parking();
     [[nodiscard]] result<> read_status(sandbox_entry& entry);
@@ -76,13 +87,6 @@ private:
     void end_out_of_memory(sandbox_entry& entry);
     void kill(sandbox_entry& entry);
     void shut_down();
-
-    // A request that gets its slot once an evicted sandbox is gone.
-    struct waiting_create {
-        create_packet wanted;
-        unique_fd code;
-        steady_time requested_at;
-    };
 
     int socket_;
     std::uint32_t parked_target_;

@@ -15,8 +15,8 @@ constexpr milliseconds park_pause_max{60'000};
 
 // One at a time, and none while a request waits for a slot.
 bool daemon::wants_parking() const {
-    return socket_open_ && !parking_ && waiting_.empty() && parked_slots_.size() < parked_target_ &&
-           table_.has_free_slot();
+    return socket_open_ && !parking_ && !spawner_.zygotes().starting() && waiting_.empty() &&
+           parked_slots_.size() < parked_target_ && table_.has_free_slot();
 }
 
 int daemon::milliseconds_to_parking() const {
@@ -33,7 +33,8 @@ result<> daemon::refill() {
         return {};
     }
     const std::uint32_t slot = *table_.take_slot();
-    auto started = spawner_.start(parked_limits(), slot, -1);
+    const start_way way = spawner_.zygotes().ready() ? start_way::zygote : start_way::program;
+    auto started = spawner_.start(parked_limits(), slot, -1, way);
     if (!started) {
         table_.give_back_slot(slot);
         log::warning("a sandbox could not be parked",
@@ -43,8 +44,8 @@ result<> daemon::refill() {
     }
     parking_ = true;
     ++starting_;
-    return watch_sandbox(
-        table_.insert({.slot = slot, .process = std::move(*started), .requested_at = now}));
+    return watch_sandbox(table_.insert(
+        {.slot = slot, .way = way, .process = std::move(*started), .requested_at = now}));
 }
 
 result<> daemon::park(sandbox_entry& entry) {
@@ -52,9 +53,20 @@ result<> daemon::park(sandbox_entry& entry) {
     parking_ = false;
     park_pause_ = milliseconds(0);
     parked_slots_.push_back(entry.slot);
+    return report_pool();
+}
+
+result<> daemon::report_pool() {
     pool_packet pool;
     pool.parked = static_cast<std::uint32_t>(parked_slots_.size());
+    pool.zygote = spawner_.zygotes().ready() ? 1 : 0;
     return outbox_.send(bytes_of(pool));
+}
+
+result<> daemon::handle_zygote() {
+    const bool was_ready = spawner_.zygotes().ready();
+    spawner_.zygotes().dispatch();
+    return !was_ready && spawner_.zygotes().ready() ? report_pool() : result<>();
 }
 
 // The newest goes: it has cost the least so far, and may not even be ready.

@@ -99,32 +99,56 @@ result<> daemon::handle_create(const create_packet& wanted, received_packet& pac
         waiting_.push_back({wanted, std::move(code), requested_at});
         return {};
     }
-    return start(wanted, code.get(), requested_at);
+    return start({wanted, std::move(code), requested_at});
 }
 
 // Slots that are given up by evicted sandboxes.
 result<> daemon::serve_waiting() {
     while (!waiting_.empty() && table_.has_free_slot()) {
-        const waiting_create next = std::move(waiting_.front());
+        waiting_create next = std::move(waiting_.front());
         waiting_.pop_front();
-        if (auto ok = start(next.wanted, next.code.get(), next.requested_at); !ok) {
+        if (auto ok = start(std::move(next)); !ok) {
             return ok;
         }
     }
     return {};
 }
 
-result<> daemon::start(const create_packet& wanted, int code, steady_time requested_at) {
-    const std::uint64_t id = wanted.header.sandbox_id;
+result<> daemon::start(waiting_create request) {
+    const std::uint64_t id = request.wanted.header.sandbox_id;
     const std::uint32_t slot = *table_.take_slot();
-    auto started = spawner_.start(wanted, slot, code);
+    const bool by_zygote = spawner_.zygotes().ready() && !request.without_zygote;
+    const start_way way = by_zygote ? start_way::zygote : start_way::program;
+    auto started = spawner_.start(request.wanted, slot, request.code.get(), way);
     if (!started) {
         table_.give_back_slot(slot);
         return report_failure(id, started.error().stage, started.error().cause);
     }
     ++starting_;
-    return watch_sandbox(table_.insert(
-        {.id = id, .slot = slot, .process = std::move(*started), .requested_at = requested_at}));
+    return watch_sandbox(table_.insert({.id = id,
+                                        .slot = slot,
+                                        .way = way,
+                                        .process = std::move(*started),
+                                        .requested_at = request.requested_at,
+                                        .wanted = request.wanted,
+                                        .code = std::move(request.code)}));
+}
+
+// Init says that all is in place but Python.
+void daemon::fork_python(sandbox_entry& entry) {
+    auto asked = spawner_.fork_python(entry.process);
+    if (!asked) {
+        entry.failure =
+            status_record{.kind = status_kind::failed, .value = asked.error().cause.os_error};
+        set_text(entry.failure->stage, asked.error().stage);
+        kill(entry);
+    }
+}
+
+// What failed may be the zygote; executing Python needs none.
+bool daemon::deserves_another_try(const sandbox_entry& entry) {
+    return entry.way == start_way::zygote && !entry.was_sealed && entry.code &&
+           !entry.killed_on_request && !entry.missed_start_deadline;
 }
 
 result<> daemon::watch_sandbox(sandbox_entry& entry) {
@@ -167,6 +191,7 @@ result<> daemon::use_parked(sandbox_entry& entry, const create_packet& wanted, i
 result<> daemon::report_created(sandbox_entry& entry, start_way way) {
     entry.state = sandbox_state::running;
     entry.was_created = true;
+    entry.code.reset();
     created_packet created;
     created.header.sandbox_id = entry.id;
     created.init_pid = entry.process.init;

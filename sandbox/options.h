@@ -20,6 +20,7 @@ struct daemon_options {
     std::uint32_t slots = slots_default;
     std::uint32_t parked = parked_default;  // --parked
     bool allow_no_limits = false;
+    bool zygote = true;  // --zygote on|off
 };
 
 [[nodiscard]] result<daemon_options> parse_daemon_options(std::span<char* const> arguments);

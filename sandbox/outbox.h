@@ -20,7 +20,7 @@ class outbox {
 public:
     explicit outbox(int socket) : socket_(socket) {}
 
-    using carried = std::array<unique_fd, packet_descriptors_max>;
+    using carried = std::array<unique_fd, created_descriptors_max>;
 
     // The descriptors that are set must come first.
     [[nodiscard]] result<> send(std::span<const std::byte> packet, carried descriptors = {}) {
@@ -35,7 +35,7 @@ public:
     [[nodiscard]] result<> flush() {
         while (!queue_.empty()) {
             const waiting& next = queue_.front();
-            std::array<int, packet_descriptors_max> descriptors{};
+            std::array<int, created_descriptors_max> descriptors{};
             std::size_t count = 0;
             while (count < descriptors.size() && next.descriptors[count]) {
                 descriptors[count] = next.descriptors[count].get();

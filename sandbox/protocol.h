@@ -169,16 +169,16 @@ struct exited_packet {
 };
 static_assert(sizeof(exited_packet) == 48);
 
-// One more sandbox waits for its function.
+// What stands ready has grown: one more sandbox waits for its function, or the zygote is there.
 struct pool_packet {
     packet_header header{.type = packet_type::pool};
-    std::uint32_t parked = 0;  // that wait now
-    std::uint32_t reserved = 0;
+    std::uint32_t parked = 0;  // sandboxes that wait now
+    std::uint32_t zygote = 0;  // 1: Python can be forked
 };
 static_assert(sizeof(pool_packet) == 24);
 
 inline constexpr std::size_t packet_size_max = sizeof(start_failed_packet);
-inline constexpr std::size_t packet_descriptors_max = created_descriptors_max;
+inline constexpr std::size_t packet_descriptors_max = 9;  // of a fork request, zygote_protocol.h
 
 using request = std::variant<create_packet, kill_packet>;
 using event = std::variant<hello_packet, start_failed_packet, created_packet, create_failed_packet,

@@ -30,9 +30,12 @@ enum class sandbox_state { starting, parked, running, draining };
 struct sandbox_entry {
     std::uint64_t id = 0;  // 0: it belongs to no request yet
     std::uint32_t slot = 0;
+    start_way way = start_way::program;
     sandbox_state state = sandbox_state::starting;
     started_sandbox process;
     steady_time requested_at;
+    create_packet wanted;  // with `code`, until Python runs: enough to start it over
+    unique_fd code;
     bool was_sealed = false;
     bool was_created = false;  // and the worker was told so
     bool evicted = false;      // parked, and killed for its slot

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <cerrno>
+#include <climits>
 #include <csignal>
 
 #include <fcntl.h>
@@ -20,6 +21,22 @@
 #include "sandbox/root_template.h"
 
 namespace hearth::sandbox {
+
+struct pipe_ends {
+    unique_fd read;
+    unique_fd write;
+};
+
+// Everything that a new sandbox is connected by.
+struct wiring {
+    pipe_ends go;
+    pipe_ends status;
+    pipe_ends output;
+    pipe_ends adoption;
+    unique_fd stream;
+    unique_fd stream_inside;
+};
+
 namespace {
 
 // -I: ignore PYTHON… variables and user directories. -S: the bootstrap sets the path itself, in a
@@ -61,11 +78,6 @@ result<> raise_descriptor_limit(std::uint32_t slots) {
     return {};
 }
 
-struct pipe_ends {
-    unique_fd read;
-    unique_fd write;
-};
-
 result<pipe_ends> make_pipe() {
     std::array<int, 2> ends{};
     if (::pipe2(ends.data(), O_CLOEXEC) != 0) {
@@ -74,18 +86,9 @@ result<pipe_ends> make_pipe() {
     return pipe_ends{unique_fd(ends[0]), unique_fd(ends[1])};
 }
 
-// Everything that a new sandbox is connected by.
-struct wiring {
-    pipe_ends go;
-    pipe_ends status;
-    pipe_ends output;
-    unique_fd stream;
-    unique_fd stream_inside;
-};
-
 result<wiring> make_wiring(uid_t owner) {
     wiring made;
-    for (pipe_ends* each : {&made.go, &made.status, &made.output}) {
+    for (pipe_ends* each : {&made.go, &made.status, &made.output, &made.adoption}) {
         auto ends = make_pipe();
         if (!ends) {
             return propagate(ends);
@@ -116,6 +119,16 @@ cgroup_limits limits_of(const create_packet& wanted) {
 
 std::unexpected<spawn_failure> fail_at(std::string stage, error cause) {
     return std::unexpected(spawn_failure{std::move(stage), std::move(cause)});
+}
+
+// Beside hearth-sandboxd; nothing where it is not installed. Opened before the root template may
+// cover its path.
+unique_fd open_zygote_program() {
+    std::array<char, PATH_MAX> own{};
+    const ssize_t length = ::readlink("/proc/self/exe", own.data(), own.size());
+    const std::string_view path(own.data(), static_cast<std::size_t>(std::max<ssize_t>(length, 0)));
+    const std::string beside = concat(path.substr(0, path.rfind('/') + 1), "hearth-zygote");
+    return unique_fd(::open(beside.c_str(), O_PATH | O_CLOEXEC));
 }
 
 // A sandbox that never got its go has done nothing but wait.
@@ -152,6 +165,14 @@ result<spawner> spawner::prepare(const daemon_options& options) {
     if (auto ok = raise_descriptor_limit(options.slots); !ok) {
         return propagate(ok);
     }
+    unique_fd zygote_program;
+    if (options.zygote) {
+        zygote_program = open_zygote_program();
+        if (!zygote_program) {
+            log::warning(
+                "hearth-zygote is not installed beside hearth-sandboxd: functions start slower");
+        }
+    }
     auto cgroups = cgroup_tree::open(options.instance, options.allow_no_limits);
     if (!cgroups) {
         return propagate(cgroups);
@@ -180,11 +201,17 @@ result<spawner> spawner::prepare(const daemon_options& options) {
     if (!made.own_pidfd_) {
         return fail_errno("pidfd_open");
     }
+    auto zygotes = zygote_keeper::make(std::move(zygote_program), options.python, environment);
+    if (!zygotes) {
+        return propagate(zygotes);
+    }
+    made.zygotes_ = std::make_unique<zygote_keeper>(std::move(*zygotes));
     return made;
 }
 
 std::expected<started_sandbox, spawn_failure> spawner::start(const create_packet& wanted,
-                                                             std::uint32_t slot, int code) {
+                                                             std::uint32_t slot, int code,
+                                                             start_way way) {
     unique_fd code_mount;
     if (code >= 0) {
         auto detached = mounts_.detach_read_only(code);
@@ -201,36 +228,13 @@ std::expected<started_sandbox, spawn_failure> spawner::start(const create_packet
     if (!group) {
         return fail_at("cgroup", std::move(group.error()));
     }
-
-    std::vector<const char*> arguments{python_.c_str()};
-    arguments.insert(arguments.end(), python_flags.begin(), python_flags.end());
-    arguments.push_back(nullptr);
-    std::vector<const char*> variables(environment.begin(), environment.end());
-    variables.push_back(nullptr);
-    containment plan{.tmp_bytes = wanted.tmp_bytes,
-                     .shm_bytes = wanted.shm_bytes,
-                     .pids = wanted.pids,
-                     .landlock = landlock_,
-                     .root = template_path,
-                     .go = wires->go.read.get(),
-                     .parent = own_pidfd_.get(),
-                     .code_mount = code_mount.get(),
-                     .control_stream = wires->stream_inside.get(),
-                     .output = wires->output.write.get(),
-                     .init = {.function_filter = &function_filter_,
-                              .init_filter = &init_filter_,
-                              .arguments = const_cast<char* const*>(arguments.data()),
-                              .environment = const_cast<char* const*>(variables.data()),
-                              .status = wires->status.write.get()}};
     auto cloned = clone_into_namespaces(group->placement());
     if (!cloned) {
         [[maybe_unused]] const auto removed = group->remove();
         return fail_at("clone3", std::move(cloned.error()));
     }
     if (cloned->process == 0) {
-        // Its own copy of the go pipe's write end would hide that sandboxd closed the other.
-        ::close(wires->go.write.get());
-        contain(plan);
+        become_sandbox(wanted, *wires, code_mount.get(), way);
     }
     started_sandbox made{.group = std::move(*group),
                          .init = cloned->process,
@@ -238,6 +242,15 @@ std::expected<started_sandbox, spawn_failure> spawner::start(const create_packet
                          .status = std::move(wires->status.read),
                          .control_stream = std::move(wires->stream),
                          .output = std::move(wires->output.read)};
+    if (way == start_way::zygote) {
+        made.waiting = shell{.request = {.file_bytes_max = wanted.tmp_bytes,
+                                         .pids = wanted.pids,
+                                         .landlock = landlock_},
+                             .control_stream = std::move(wires->stream_inside),
+                             .output = std::move(wires->output.write),
+                             .status = std::move(wires->status.write),
+                             .adoption = std::move(wires->adoption.write)};
+    }
     if (code < 0) {
         made.mount_namespace.reset(
             ::open(concat("/proc/", made.init, "/ns/mnt").c_str(), O_RDONLY | O_CLOEXEC));
@@ -252,6 +265,59 @@ std::expected<started_sandbox, spawn_failure> spawner::start(const create_packet
         return fail_at("admission", std::move(ok.error()));
     }
     return made;
+}
+
+// The cloned child. It works on its copy of the memory and must not allocate.
+void spawner::become_sandbox(const create_packet& wanted, wiring& wires, int code_mount,
+                             start_way way) const noexcept {
+    // Its own copies of these write ends would hide that sandboxd closed the others.
+    ::close(wires.go.write.get());
+    ::close(wires.adoption.write.get());
+    std::array<const char*, python_flags.size() + 2> arguments{python_.c_str()};
+    std::ranges::copy(python_flags, arguments.begin() + 1);
+    std::array<const char*, environment.size() + 1> variables{};
+    std::ranges::copy(environment, variables.begin());
+    const bool is_shell = way == start_way::zygote;
+    const int adoption = wires.adoption.read.get();
+    containment plan{
+        .tmp_bytes = wanted.tmp_bytes,
+        .shm_bytes = wanted.shm_bytes,
+        .pids = wanted.pids,
+        .landlock = landlock_,
+        .root = template_path,
+        .go = wires.go.read.get(),
+        .parent = own_pidfd_.get(),
+        .code_mount = code_mount,
+        .control_stream = is_shell ? adoption : wires.stream_inside.get(),
+        .output = is_shell ? adoption : wires.output.write.get(),
+        .init = {.function_filter = &function_filter_,
+                 .init_filter = &init_filter_,
+                 .arguments = is_shell ? nullptr : const_cast<char* const*>(arguments.data()),
+                 .environment = const_cast<char* const*>(variables.data()),
+                 .status = wires.status.write.get()}};
+    contain(plan);
+}
+
+std::expected<void, spawn_failure> spawner::fork_python(started_sandbox& made) {
+    if (!made.waiting) {
+        return fail_at("zygote", {errc::internal, "no shell waits"});
+    }
+    // The zygote gets copies; these ends close here whatever comes.
+    const shell ends = std::move(*made.waiting);
+    made.waiting.reset();
+    auto lists = made.group.open_process_lists();
+    if (!lists) {
+        return fail_at("cgroup", std::move(lists.error()));
+    }
+    std::vector<int> descriptors{made.init_pidfd.get(), ends.control_stream.get(),
+                                 ends.output.get(), ends.status.get(), ends.adoption.get()};
+    for (const unique_fd& each : *lists) {
+        descriptors.push_back(each.get());
+    }
+    if (auto ok = zygotes_->fork(ends.request, descriptors); !ok) {
+        return fail_at("zygote", std::move(ok.error()));
+    }
+    return {};
 }
 
 std::expected<void, spawn_failure> spawner::specialise(const started_sandbox& parked,

@@ -162,7 +162,8 @@ launch_options default_options() {
             .instance = concat("test-", ::getpid(), "-", ++count),
             .runtime_dir = HEARTH_RUNTIME_DIR,
             .slots = 32,
-            .parked = tested_way() == start_way::parked ? 2U : 0U};
+            .parked = tested_way() == start_way::parked ? 2U : 0U,
+            .zygote = tested_way() != start_way::program};
 }
 
 init_parameters default_parameters(std::string handler) {
@@ -182,6 +183,17 @@ sandbox_host::sandbox_host(const launch_options& options) {
     }
     client_ = std::make_unique<client>(std::move(*launched));
     parks_ = options.parked > 0 && tested_way() == start_way::parked;
+    if (options.zygote) {
+        await_zygote();
+    }
+}
+
+void sandbox_host::await_zygote() {
+    while (!has_zygote_) {
+        if (!keep(next_event())) {
+            give_up("an answer that nobody waits for");
+        }
+    }
 }
 
 bool sandbox_host::keep(const received_event& next) {
@@ -191,6 +203,7 @@ bool sandbox_host::keep(const received_event& next) {
     }
     if (const auto* pool = std::get_if<pool_packet>(&next.what)) {
         parked_ = pool->parked;
+        has_zygote_ = pool->zygote == 1;
         return true;
     }
     return false;
@@ -228,8 +241,8 @@ event sandbox_host::try_create(const code_directory& code, std::unique_ptr<test_
             out->created = *created;
             if (use_parked) {
                 EXPECT_EQ(created->way, start_way::parked);
-                --parked_;
             }
+            parked_ -= created->way == start_way::parked ? 1 : 0;
             out->memory_peak = std::move(next.memory_peak);
         }
         return next.what;

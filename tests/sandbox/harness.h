@@ -109,8 +109,12 @@ public:
     received_event next_event();
     // Waits until `count` sandboxes wait for a function.
     void await_parked(std::uint32_t count);
-    // Parked ones that the test took note of, to be lowered by whoever uses one.
-    [[nodiscard]] std::uint32_t parked() const { return parked_; }
+    // Waits until Python can be forked.
+    void await_zygote();
+    void await_next_zygote() {
+        has_zygote_ = false;
+        await_zygote();
+    }
     [[nodiscard]] client& control() { return *client_; }
     void disconnect(int expected_exit_code = 0);
 
@@ -120,6 +124,7 @@ private:
 
     std::unique_ptr<client> client_;
     bool parks_ = false;
+    bool has_zygote_ = false;
     std::uint32_t parked_ = 0;
     std::uint64_t next_id_ = 1;
     std::map<std::uint64_t, exited_packet> exits_;
