@@ -106,24 +106,15 @@ int cgroup::placement() const {
     return -1;
 }
 
-result<> cgroup::admit(pid_t process) const {
+result<std::vector<unique_fd>> cgroup::open_task_lists() const {
+    std::vector<unique_fd> lists;
     for (std::size_t i = 0; i < directories_.size(); ++i) {
         if (tree_->hierarchies_[i].is_v2) {
             continue;
         }
-        if (auto ok = write_file_at(directories_[i].get(), "cgroup.procs", concat(process)); !ok) {
-            return ok;
-        }
-    }
-    return {};
-}
-
-result<std::vector<unique_fd>> cgroup::open_process_lists() const {
-    std::vector<unique_fd> lists;
-    for (const unique_fd& directory : directories_) {
-        lists.emplace_back(::openat(directory.get(), "cgroup.procs", O_WRONLY | O_CLOEXEC));
+        lists.emplace_back(::openat(directories_[i].get(), "tasks", O_WRONLY | O_CLOEXEC));
         if (!lists.back()) {
-            return fail_errno("open of cgroup.procs");
+            return fail_errno("open of a cgroup's tasks");
         }
     }
     return lists;

@@ -35,7 +35,9 @@ struct step {
 
 // clang-format off
 constexpr std::array steps{
-    // The cgroup holds its limits and this process, and its ids are mapped, before it does anything.
+    // The cgroups have their limits, and hold this process before it does anything.
+    step{"cgroups", [](containment& plan) noexcept { return enter_cgroups(plan.task_lists); }},
+    // Until its ids are mapped.
     step{"wait for sandboxd", await_go},
     step{"identity", [](containment&) noexcept { return take_identity(); }},
     // After the change of user, which clears it.

@@ -1,5 +1,6 @@
 #include "sandbox/namespaces.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
@@ -74,6 +75,10 @@ result<> map_ids(pid_t process, unsigned host_id) {
         return fail_errno("write of oom_score_adj");
     }
     return {};
+}
+
+bool enter_cgroups(std::span<const int> task_lists) noexcept {
+    return std::ranges::all_of(task_lists, [](int list) { return ::write(list, "0", 1) == 1; });
 }
 
 bool take_identity() noexcept {

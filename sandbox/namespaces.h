@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string_view>
 
 #include <sys/types.h>
@@ -32,6 +33,9 @@ struct cloned_process {
 [[nodiscard]] result<> map_ids(pid_t process, unsigned host_id);
 
 // The rest runs in the child; false with errno set on failure.
+
+// Enters the cgroups whose task lists are given (cgroup.h).
+[[nodiscard]] bool enter_cgroups(std::span<const int> task_lists) noexcept;
 
 // Becomes inside_id. Afterwards every capability of the new user namespace is still held.
 [[nodiscard]] bool take_identity() noexcept;

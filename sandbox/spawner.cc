@@ -1,5 +1,6 @@
 #include "sandbox/spawner.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <climits>
@@ -128,7 +129,10 @@ unique_fd open_zygote_program() {
     const ssize_t length = ::readlink("/proc/self/exe", own.data(), own.size());
     const std::string_view path(own.data(), static_cast<std::size_t>(std::max<ssize_t>(length, 0)));
     const std::string beside = concat(path.substr(0, path.rfind('/') + 1), "hearth-zygote");
-    return unique_fd(::open(beside.c_str(), O_PATH | O_CLOEXEC));
+    const unique_fd program(::open(beside.c_str(), O_PATH | O_CLOEXEC));
+    // Out of the way of the number that the zygote's socket will have.
+    constexpr int first = 16;
+    return unique_fd(program ? ::fcntl(program.get(), F_DUPFD_CLOEXEC, first) : -1);
 }
 
 // A sandbox that never got its go has done nothing but wait.
@@ -228,14 +232,20 @@ std::expected<started_sandbox, spawn_failure> spawner::start(const create_packet
     if (!group) {
         return fail_at("cgroup", std::move(group.error()));
     }
+    auto lists = group->open_task_lists();
+    if (!lists) {
+        [[maybe_unused]] const auto removed = group->remove();
+        return fail_at("cgroup", std::move(lists.error()));
+    }
     auto cloned = clone_into_namespaces(group->placement());
     if (!cloned) {
         [[maybe_unused]] const auto removed = group->remove();
         return fail_at("clone3", std::move(cloned.error()));
     }
     if (cloned->process == 0) {
-        become_sandbox(wanted, *wires, code_mount.get(), way);
+        become_sandbox(wanted, *wires, *lists, code_mount.get(), way);
     }
+    const std::uint16_t group_is_placed = group->placement() >= 0 ? 1 : 0;
     started_sandbox made{.group = std::move(*group),
                          .init = cloned->process,
                          .init_pidfd = std::move(cloned->pidfd),
@@ -245,7 +255,8 @@ std::expected<started_sandbox, spawn_failure> spawner::start(const create_packet
     if (way == start_way::zygote) {
         made.waiting = shell{.request = {.file_bytes_max = wanted.tmp_bytes,
                                          .pids = wanted.pids,
-                                         .landlock = landlock_},
+                                         .landlock = static_cast<std::uint16_t>(landlock_),
+                                         .placed = group_is_placed},
                              .control_stream = std::move(wires->stream_inside),
                              .output = std::move(wires->output.write),
                              .status = std::move(wires->status.write),
@@ -268,7 +279,8 @@ std::expected<started_sandbox, spawn_failure> spawner::start(const create_packet
 }
 
 // The cloned child. It works on its copy of the memory and must not allocate.
-void spawner::become_sandbox(const create_packet& wanted, wiring& wires, int code_mount,
+void spawner::become_sandbox(const create_packet& wanted, wiring& wires,
+                             std::span<const unique_fd> lists, int code_mount,
                              start_way way) const noexcept {
     // Its own copies of these write ends would hide that sandboxd closed the others.
     ::close(wires.go.write.get());
@@ -277,6 +289,8 @@ void spawner::become_sandbox(const create_packet& wanted, wiring& wires, int cod
     std::ranges::copy(python_flags, arguments.begin() + 1);
     std::array<const char*, environment.size() + 1> variables{};
     std::ranges::copy(environment, variables.begin());
+    std::array<int, cgroup_hierarchies_max> task_lists{};
+    std::ranges::transform(lists, task_lists.begin(), &unique_fd::get);
     const bool is_shell = way == start_way::zygote;
     const int adoption = wires.adoption.read.get();
     containment plan{
@@ -286,6 +300,7 @@ void spawner::become_sandbox(const create_packet& wanted, wiring& wires, int cod
         .landlock = landlock_,
         .root = template_path,
         .go = wires.go.read.get(),
+        .task_lists = std::span(task_lists).first(lists.size()),
         .parent = own_pidfd_.get(),
         .code_mount = code_mount,
         .control_stream = is_shell ? adoption : wires.stream_inside.get(),
@@ -305,12 +320,16 @@ std::expected<void, spawn_failure> spawner::fork_python(started_sandbox& made) {
     // The zygote gets copies; these ends close here whatever comes.
     const shell ends = std::move(*made.waiting);
     made.waiting.reset();
-    auto lists = made.group.open_process_lists();
+    auto lists = made.group.open_task_lists();
     if (!lists) {
         return fail_at("cgroup", std::move(lists.error()));
     }
+    const int placement = made.group.placement();
     std::vector<int> descriptors{made.init_pidfd.get(), ends.control_stream.get(),
                                  ends.output.get(), ends.status.get(), ends.adoption.get()};
+    if (placement >= 0) {
+        descriptors.push_back(placement);
+    }
     for (const unique_fd& each : *lists) {
         descriptors.push_back(each.get());
     }
@@ -340,9 +359,6 @@ std::expected<void, spawn_failure> spawner::specialise(const started_sandbox& pa
 }
 
 result<> spawner::admit(const started_sandbox& made, std::uint32_t slot, unique_fd& go) const {
-    if (auto ok = made.group.admit(made.init); !ok) {
-        return ok;
-    }
     if (auto ok = map_ids(made.init, host_id_base + slot); !ok) {
         return ok;
     }

@@ -3,6 +3,7 @@
 #include <expected>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -79,7 +80,8 @@ private:
     spawner(mount_namespaces mounts, std::unique_ptr<cgroup_tree> cgroups)
         : mounts_(std::move(mounts)), cgroups_(std::move(cgroups)) {}
 
-    [[noreturn]] void become_sandbox(const create_packet& wanted, wiring& wires, int code_mount,
+    [[noreturn]] void become_sandbox(const create_packet& wanted, wiring& wires,
+                                     std::span<const unique_fd> lists, int code_mount,
                                      start_way way) const noexcept;
     [[nodiscard]] result<> admit(const started_sandbox& made, std::uint32_t slot,
                                  unique_fd& go) const;

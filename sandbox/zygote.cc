@@ -9,6 +9,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
+#include <linux/sched.h>
 #include <poll.h>
 #include <sched.h>
 #include <sys/mman.h>
@@ -21,6 +22,7 @@
 #include "base/concat.h"
 #include "sandbox/embedded_python.h"
 #include "sandbox/join.h"
+#include "sandbox/kernel.h"
 #include "sandbox/namespaces.h"
 #include "sandbox/root_template.h"
 #include "sandbox/small_file.h"
@@ -63,10 +65,14 @@ result<std::size_t> count_entries(int directory) {
     return count;
 }
 
+// The helper's process id in the sandbox. Far off, so that Python's is 2 as when it is executed.
+constexpr pid_t helper_id = 30'000;
+
 struct fork_call {
     const fork_request* request;
     const received_packet* packet;
     const seccomp_program* filter;
+    std::span<const int> task_lists;
     pid_t python = -1;  // in the sandbox's pid namespace
     int os_error = 0;
     const char* failed_step = nullptr;
@@ -92,18 +98,15 @@ struct fork_call {
 }
 
 // Runs in a process that shares the zygote's memory while the zygote waits (as after vfork), and is
-// pid 2 of the sandbox for that moment. It enters the cgroups, so that Python is born with its
+// a process of the sandbox for that moment. It enters the cgroups, so that Python is born with its
 // limits; it forks Python; and it ends, which makes Python a child of the sandbox's init. No page
 // is copied for it: the only copy of the zygote is Python.
 int fork_python(void* argument) {
     fork_call& call = *static_cast<fork_call*>(argument);
-    const auto first = static_cast<std::size_t>(fork_descriptor::cgroups);
-    for (std::size_t i = first; i < call.packet->descriptor_count; ++i) {
-        if (::write(call.packet->descriptors[i].get(), "0", 1) != 1) {
-            call.os_error = errno;
-            call.failed_step = "zygote: cgroup";
-            return 1;
-        }
+    if (!enter_cgroups(call.task_lists)) {
+        call.os_error = errno;
+        call.failed_step = "zygote: cgroup";
+        return 1;
     }
     call.python = ::fork();
     if (call.python == 0) {
@@ -228,6 +231,9 @@ result<> zygote::run() {
             return fail(errc::protocol, "not a fork request");
         }
         std::memcpy(&request, packet.bytes.data(), sizeof request);
+        if (request.placed > 1 || packet.descriptor_count < fork_descriptors_min + request.placed) {
+            return fail(errc::protocol, "a fork request out of range");
+        }
         if (auto ok = check_self(packet.descriptor_count); !ok) {
             return ok;
         }
@@ -236,7 +242,16 @@ result<> zygote::run() {
 }
 
 void zygote::fork_into(const fork_request& request, const received_packet& packet) {
-    fork_call call{.request = &request, .packet = &packet, .filter = &filter_};
+    std::array<int, packet_descriptors_max> task_lists{};
+    std::size_t lists = 0;
+    const std::size_t first_list = fork_descriptors_min + request.placed;
+    for (std::size_t i = first_list; i < packet.descriptor_count; ++i) {
+        task_lists[lists++] = packet.descriptors[i].get();
+    }
+    fork_call call{.request = &request,
+                   .packet = &packet,
+                   .filter = &filter_,
+                   .task_lists = std::span(task_lists).first(lists)};
     const int init = call.descriptor(fork_descriptor::init);
     const int status = call.descriptor(fork_descriptor::status);
     // Children are born there; the zygote itself stays where it is.
@@ -244,8 +259,20 @@ void zygote::fork_into(const fork_request& request, const received_packet& packe
         write_status(status, status_kind::failed, errno, "zygote: pid namespace");
         return;
     }
+    pid_t inside_id_of_helper = helper_id;
+    clone_args arguments{};
+    arguments.flags = CLONE_VM | CLONE_VFORK;
+    if (request.placed == 1) {
+        arguments.flags |= CLONE_INTO_CGROUP;
+        arguments.cgroup = static_cast<std::uint64_t>(call.descriptor(fork_descriptor::cgroups));
+    }
+    arguments.exit_signal = SIGCHLD;
+    arguments.stack = reinterpret_cast<std::uint64_t>(stack_end_ - stack_bytes);
+    arguments.stack_size = stack_bytes;
+    arguments.set_tid = reinterpret_cast<std::uint64_t>(&inside_id_of_helper);
+    arguments.set_tid_size = 1;
     embedded_python::before_fork();
-    const pid_t helper = ::clone(fork_python, stack_end_, CLONE_VM | CLONE_VFORK | SIGCHLD, &call);
+    const auto helper = static_cast<pid_t>(kernel::clone3_calling(arguments, fork_python, &call));
     if (helper < 0) {
         call.os_error = errno;
         call.failed_step = "zygote: clone";

@@ -14,12 +14,13 @@
 namespace hearth::sandbox {
 
 // Descriptors, in this order: init's pidfd, the sandbox's end of the control stream, the write ends
-// of the output, status and adoption pipes, and then cgroup.procs of each hierarchy, at least none
-// and at most cgroup_hierarchies_max.
+// of the output, status and adoption pipes, the v2 cgroup's directory where there is one
+// (`placed`), and then the task lists of v1 cgroups, together at most cgroup_hierarchies_max.
 struct fork_request {
     std::uint64_t file_bytes_max = 0;
     std::uint32_t pids = 0;
-    std::uint32_t landlock = 0;  // ABI
+    std::uint16_t landlock = 0;  // ABI
+    std::uint16_t placed = 0;    // 1: there is a v2 cgroup to be born into
 };
 static_assert(sizeof(fork_request) == 16);
 
