@@ -8,6 +8,7 @@ find_package(CLI11 REQUIRED)
 foreach(dependency liburing libseccomp libcap sqlite3 libzip)
     pkg_check_modules(${dependency} REQUIRED IMPORTED_TARGET ${dependency})
 endforeach()
+pkg_check_modules(python_embed REQUIRED IMPORTED_TARGET python3-embed)
 find_path(RAPIDJSON_INCLUDE_DIR rapidjson/rapidjson.h REQUIRED)
 
 # llhttp: Debian ships the generated C parser as sources in node-llhttp.

@@ -36,6 +36,15 @@ function(hearth_test name)
         PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS "${labels}")
 endfunction()
 
+# hearth_test_again(name suffix ENVIRONMENT variable=value FILTER pattern [LABELS labels...]
+# [TIMEOUT seconds]): a program of hearth_test once more, as one test, in another environment.
+function(hearth_test_again name suffix)
+    cmake_parse_arguments(arg "" "ENVIRONMENT;FILTER;TIMEOUT" "LABELS" ${ARGN})
+    add_test(NAME ${name}.${suffix} COMMAND ${name} "--gtest_filter=${arg_FILTER}")
+    set_tests_properties(${name}.${suffix} PROPERTIES ENVIRONMENT "${arg_ENVIRONMENT}"
+        LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT})
+endfunction()
+
 # hearth_fuzz(name SOURCE file DEPENDS targets...): with HEARTH_FUZZ a libFuzzer program; otherwise a
 # program that replays the corpus folder of the same name, which the test run calls.
 function(hearth_fuzz name)

@@ -44,10 +44,16 @@ result<> limit_memory(int directory, bool is_v2, std::uint64_t bytes) {
         }
         return write_if_present(directory, "memory.swap.max", "0");
     }
-    if (auto ok = write_file_at(directory, "memory.limit_in_bytes", text); !ok) {
+    // The kernel keeps the first limit at or below the second, so the order depends on whether they
+    // rise or fall.
+    auto written = write_file_at(directory, "memory.limit_in_bytes", text);
+    if (!written && written.error().os_error != EINVAL) {
+        return written;
+    }
+    if (auto ok = write_if_present(directory, "memory.memsw.limit_in_bytes", text); !ok) {
         return ok;
     }
-    return write_if_present(directory, "memory.memsw.limit_in_bytes", text);
+    return written ? written : write_file_at(directory, "memory.limit_in_bytes", text);
 }
 
 result<> limit_cpu(int directory, bool is_v2, std::uint32_t cpu_millis) {
@@ -68,6 +74,29 @@ std::uint64_t read_number(int directory, const char* name, std::string_view key 
 
 }  // namespace
 
+result<> cgroup::set_limits(const cgroup_limits& limits) const {
+    for (std::size_t i = 0; i < directories_.size(); ++i) {
+        const auto& where = tree_->hierarchies_[i];
+        const int directory = directories_[i].get();
+        if (where.memory) {
+            if (auto ok = limit_memory(directory, where.is_v2, limits.memory_bytes); !ok) {
+                return ok;
+            }
+        }
+        if (where.pids) {
+            if (auto ok = write_file_at(directory, "pids.max", concat(limits.pids)); !ok) {
+                return ok;
+            }
+        }
+        if (where.cpu && limits.cpu_millis != 0) {
+            if (auto ok = limit_cpu(directory, where.is_v2, limits.cpu_millis); !ok) {
+                return ok;
+            }
+        }
+    }
+    return {};
+}
+
 int cgroup::placement() const {
     for (std::size_t i = 0; i < directories_.size(); ++i) {
         if (tree_->hierarchies_[i].is_v2) {
@@ -77,16 +106,18 @@ int cgroup::placement() const {
     return -1;
 }
 
-result<> cgroup::admit(pid_t process) const {
+result<std::vector<unique_fd>> cgroup::open_task_lists() const {
+    std::vector<unique_fd> lists;
     for (std::size_t i = 0; i < directories_.size(); ++i) {
         if (tree_->hierarchies_[i].is_v2) {
             continue;
         }
-        if (auto ok = write_file_at(directories_[i].get(), "cgroup.procs", concat(process)); !ok) {
-            return ok;
+        lists.emplace_back(::openat(directories_[i].get(), "tasks", O_WRONLY | O_CLOEXEC));
+        if (!lists.back()) {
+            return fail_errno("open of a cgroup's tasks");
         }
     }
-    return {};
+    return lists;
 }
 
 unique_fd cgroup::open_memory_peak() const {
@@ -184,24 +215,8 @@ result<cgroup> cgroup_tree::make(const std::string& name, const cgroup_limits& l
                 return fail_errno(concat("open of cgroup ", where.path, "/", name));
             }
             made.directories_.push_back(std::move(directory));
-            const int fd = made.directories_.back().get();
-            if (where.memory) {
-                if (auto ok = limit_memory(fd, where.is_v2, limits.memory_bytes); !ok) {
-                    return ok;
-                }
-            }
-            if (where.pids) {
-                if (auto ok = write_file_at(fd, "pids.max", concat(limits.pids)); !ok) {
-                    return ok;
-                }
-            }
-            if (where.cpu && limits.cpu_millis != 0) {
-                if (auto ok = limit_cpu(fd, where.is_v2, limits.cpu_millis); !ok) {
-                    return ok;
-                }
-            }
         }
-        return {};
+        return made.set_limits(limits);
     };
     if (auto ok = build(); !ok) {
         [[maybe_unused]] const auto removed = made.remove();

@@ -35,11 +35,14 @@ class cgroup_tree;
 // The cgroups of one sandbox. The directories stay until remove() has succeeded.
 class cgroup {
 public:
+    // Also for a sandbox that lives: parked ones get the limits of their function late.
+    [[nodiscard]] result<> set_limits(const cgroup_limits& limits) const;
     // For CLONE_INTO_CGROUP; -1 without a v2 tree.
     [[nodiscard]] int placement() const;
-    // Puts a process that was born by placement() into the v1 hierarchies as well. Their limits are
-    // set already, so that it never runs without them.
-    [[nodiscard]] result<> admit(pid_t process) const;
+    // `tasks` of each v1 hierarchy, for a process that was born by placement() to write "0" to: so
+    // it enters them. For a thread that moves itself the kernel needs none of the lock that
+    // cgroup.procs takes, which waits for every processor for milliseconds.
+    [[nodiscard]] result<std::vector<unique_fd>> open_task_lists() const;
     // The high-water mark's file, read-only; empty where memory is not limited.
     [[nodiscard]] unique_fd open_memory_peak() const;
     // v1 kills one process and lets the rest run: an eventfd, non-blocking, that becomes readable

@@ -20,10 +20,21 @@ namespace {
 constexpr int daemon_socket = 3;
 
 std::vector<std::string> arguments_of(const launch_options& options) {
-    std::vector<std::string> arguments{options.program,     "--socket-fd",    concat(daemon_socket),
-                                       "--instance",        options.instance, "--runtime-dir",
-                                       options.runtime_dir, "--slots",        concat(options.slots),
-                                       "--python",          options.python};
+    std::vector<std::string> arguments{options.program,
+                                       "--socket-fd",
+                                       concat(daemon_socket),
+                                       "--instance",
+                                       options.instance,
+                                       "--runtime-dir",
+                                       options.runtime_dir,
+                                       "--slots",
+                                       concat(options.slots),
+                                       "--python",
+                                       options.python,
+                                       "--parked",
+                                       concat(options.parked),
+                                       "--zygote",
+                                       options.zygote ? "on" : "off"};
     if (options.allow_no_limits) {
         arguments.emplace_back("--allow-no-limits");
     }
@@ -147,12 +158,11 @@ result<> client::await_hello(deadline until) {
     return {};
 }
 
-result<> client::create(const create_packet& wanted, int code_directory, int control_stream,
-                        int output_pipe) {
+result<> client::create(const create_packet& wanted, int code_directory) {
     if (auto ok = check_limits(wanted); !ok) {
         return ok;
     }
-    const std::array descriptors{code_directory, control_stream, output_pipe};
+    const std::array descriptors{code_directory};
     return send_packet(socket_.get(), bytes_of(wanted), descriptors);
 }
 
@@ -179,7 +189,10 @@ result<std::optional<received_event>> client::receive() {
         return propagate(what);
     }
     return std::optional<received_event>(
-        received_event{.what = *what, .memory_peak = std::move(packet.descriptors[0])});
+        received_event{.what = *what,
+                       .control_stream = std::move(packet.descriptors[0]),
+                       .output = std::move(packet.descriptors[1]),
+                       .memory_peak = std::move(packet.descriptors[2])});
 }
 
 result<int> client::close_and_wait(deadline until) {

@@ -29,12 +29,16 @@ struct launch_options {
     std::string runtime_dir;          // holds bootstrap.py; seen read-only as /runtime inside
     std::string python = "/usr/bin/python3";
     std::uint32_t slots = slots_default;
+    std::uint32_t parked = parked_default;  // sandboxes kept ready for a function; 0 to parked_max
+    bool zygote = true;            // fork Python from hearth-zygote, which lies beside `program`
     bool allow_no_limits = false;  // start even where no memory or pids limit can be enforced
 };
 
-// An event and the descriptor that came with it (created only; empty otherwise).
+// An event and the descriptors that came with it (created only; empty otherwise).
 struct received_event {
     event what;
+    unique_fd control_stream;
+    unique_fd output;  // non-blocking
     unique_fd memory_peak;
 };
 
@@ -56,11 +60,10 @@ public:
     [[nodiscard]] const hello_packet& hello() const { return hello_; }
     [[nodiscard]] pid_t process() const { return process_; }
 
-    // The descriptors stay the caller's and may be closed once the call returns.
+    // The descriptor stays the caller's and may be closed once the call returns.
     // errc::invalid_argument: a limit is out of range. errc::limit_exceeded: the socket is full,
     // try again when it is writable. errc::closed: sandboxd is gone.
-    [[nodiscard]] result<> create(const create_packet& wanted, int code_directory,
-                                  int control_stream, int output_pipe);
+    [[nodiscard]] result<> create(const create_packet& wanted, int code_directory);
     [[nodiscard]] result<> kill(std::uint64_t sandbox_id);
 
     // The next event, or nothing when none is waiting. errc::closed: sandboxd is gone and with it

@@ -35,12 +35,14 @@ struct step {
 
 // clang-format off
 constexpr std::array steps{
-    // The cgroup holds its limits and this process, and its ids are mapped, before it does anything.
+    // The cgroups have their limits, and hold this process before it does anything.
+    step{"cgroups", [](containment& plan) noexcept { return enter_cgroups(plan.task_lists); }},
+    // Until its ids are mapped.
     step{"wait for sandboxd", await_go},
     step{"identity", [](containment&) noexcept { return take_identity(); }},
     // After the change of user, which clears it.
     step{"parent-death signal", [](containment& plan) noexcept { return die_with_parent(plan.parent); }},
-    step{"session", [](containment&) noexcept { return leave_session(); }},
+    step{"session", [](containment&) noexcept { return new_session() && set_host_name(); }},
     // While the host's /proc is still there.
     step{"namespace limits", [](containment&) noexcept { return forbid_namespaces(); }},
     step{"root template", [](containment& plan) noexcept { return enter_template(plan.root); }},
@@ -50,7 +52,7 @@ constexpr std::array steps{
     step{"code mount", [](containment& plan) noexcept { return mount_code(plan.code_mount); }},
     step{"pivot_root", [](containment&) noexcept { return pivot_into_root(); }},
     // No descriptor that reaches outside is left from here on.
-    step{"descriptors", [](containment& plan) noexcept { return arrange_descriptors(plan); }},
+    step{"descriptors", [](containment& plan) noexcept { return arrange_descriptors(plan.control_stream, plan.output, plan.init.status, plan.parent); }},
     step{"resource limits", [](containment& plan) noexcept { return set_resource_limits(plan.pids, plan.tmp_bytes); }},
     // Needs capabilities of the first user namespace, which the next steps give up.
     step{"nested user namespace", [](containment&) noexcept { return enter_nested_user_namespace(); }},

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
 #include "sandbox/init.h"
 #include "sandbox/protocol.h"
@@ -13,12 +14,13 @@ struct containment {
     std::uint64_t tmp_bytes = 0;
     std::uint64_t shm_bytes = 0;
     std::uint32_t pids = 0;
-    std::uint32_t landlock = 0;  // ABI
-    const char* root = nullptr;  // where the root template is mounted
-    int go = -1;                 // read end: one byte once limits and ids are in place
-    int parent = -1;             // pidfd of sandboxd
-    int code_mount = -1;         // detached
-    int control_stream = -1;
+    std::uint32_t landlock = 0;       // ABI
+    const char* root = nullptr;       // where the root template is mounted
+    int go = -1;                      // read end: one byte once ids are in place
+    std::span<const int> task_lists;  // of the cgroups to enter
+    int parent = -1;                  // pidfd of sandboxd
+    int code_mount = -1;              // detached; -1: none yet
+    int control_stream = -1;          // of a shell: the adoption pipe, and so is `output`
     int output = -1;
     init_plan init;
 };

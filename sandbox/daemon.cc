@@ -21,23 +21,7 @@ constexpr seconds start_time_max{10};      // from request to execve; usually a 
 constexpr milliseconds drain_step{2};      // between attempts to remove a cgroup
 constexpr seconds shut_down_time_max{10};  // for every process to end after SIGKILL
 constexpr int events_per_wait = 64;
-constexpr int requests_per_turn = 16;  // so that sandboxes are served between requests
-constexpr unsigned source_bits = 2;
-
-// A worker sends a directory, a stream socket and a pipe; anything else could block or mislead.
-bool are_as_promised(const received_packet& packet) {
-    struct stat code{};
-    struct stat control{};
-    struct stat output{};
-    return ::fstat(packet.descriptors[0].get(), &code) == 0 && S_ISDIR(code.st_mode) &&
-           ::fstat(packet.descriptors[1].get(), &control) == 0 && S_ISSOCK(control.st_mode) &&
-           ::fstat(packet.descriptors[2].get(), &output) == 0 && S_ISFIFO(output.st_mode);
-}
-
-std::uint32_t microseconds_since(steady_time start) {
-    return static_cast<std::uint32_t>(
-        std::chrono::duration_cast<microseconds>(steady_clock::now() - start).count());
-}
+constexpr unsigned source_bits = 3;
 
 }  // namespace
 
@@ -47,6 +31,10 @@ result<daemon> daemon::make(const daemon_options& options, spawner ready) {
         return fail_errno("epoll_create1");
     }
     daemon made(options, std::move(ready), std::move(epoll));
+    if (auto ok = made.watch(made.spawner_.zygotes().descriptor(), source::zygote, 0, EPOLLIN);
+        !ok) {
+        return propagate(ok);
+    }
     hello_packet hello;
     const cgroup_tree& cgroups = made.spawner_.cgroups();
     hello.form = cgroups.form();
@@ -112,7 +100,12 @@ int daemon::timeout_ms() {
         return static_cast<int>(drain_step.count());
     }
     constexpr int coarse_ms = 500;
-    return starting_ > 0 ? coarse_ms : -1;
+    const int until_start_deadline = starting_ > 0 ? coarse_ms : -1;
+    const int until_parking = milliseconds_to_parking();
+    if (until_start_deadline < 0 || until_parking < 0) {
+        return std::max(until_start_deadline, until_parking);
+    }
+    return std::min(until_start_deadline, until_parking);
 }
 
 result<> daemon::wait_and_dispatch() {
@@ -129,6 +122,12 @@ result<> daemon::wait_and_dispatch() {
             socket_ready = true;
             continue;
         }
+        if (kind == source::zygote) {
+            if (auto ok = handle_zygote(); !ok) {
+                return ok;
+            }
+            continue;
+        }
         if (auto ok = handle_sandbox(kind, static_cast<std::uint32_t>(key >> source_bits)); !ok) {
             return ok;
         }
@@ -136,8 +135,14 @@ result<> daemon::wait_and_dispatch() {
     if (auto ok = check_timers(); !ok) {
         return ok;
     }
-    // Last: a request may reuse a slot that an event of this batch still names.
-    return socket_ready ? handle_socket() : result<>();
+    // Last, since these may reuse a slot that an event of this batch still names.
+    if (auto ok = serve_waiting(); !ok) {
+        return ok;
+    }
+    if (socket_ready) {
+        return handle_socket();
+    }
+    return count == 0 ? refill() : result<>();
 }
 
 result<> daemon::handle_sandbox(source kind, std::uint32_t slot) {
@@ -173,87 +178,6 @@ result<> daemon::check_timers() {
     return outcome;
 }
 
-result<> daemon::handle_socket() {
-    if (auto ok = outbox_.flush(); !ok) {
-        return ok;
-    }
-    for (int i = 0; i < requests_per_turn && outbox_.empty(); ++i) {
-        received_packet packet;
-        auto state = receive_packet(socket_, packet);
-        if (!state) {
-            return propagate(state);
-        }
-        if (*state == receive_state::closed) {
-            socket_open_ = false;
-            return {};
-        }
-        if (*state == receive_state::empty) {
-            break;
-        }
-        if (auto ok = handle_request(packet); !ok) {
-            return ok;
-        }
-    }
-    return {};
-}
-
-result<> daemon::handle_request(received_packet& packet) {
-    auto wanted = decode_request(packet.view(), packet.descriptor_count);
-    if (!wanted) {
-        return propagate(wanted);
-    }
-    if (const auto* create = std::get_if<create_packet>(&*wanted)) {
-        return handle_create(*create, packet);
-    }
-    sandbox_entry* entry = table_.find(std::get<kill_packet>(*wanted).header.sandbox_id);
-    if (entry != nullptr) {
-        entry->killed_on_request = true;
-        kill(*entry);
-    }
-    return {};
-}
-
-result<> daemon::handle_create(const create_packet& wanted, received_packet& packet) {
-    const steady_time requested_at = steady_clock::now();
-    const std::uint64_t id = wanted.header.sandbox_id;
-    if (!are_as_promised(packet)) {
-        return fail(errc::protocol, "a create request with descriptors of the wrong kind");
-    }
-    if (table_.contains(id)) {
-        return fail(errc::protocol, concat("a create request for the live sandbox ", id));
-    }
-    const auto slot = table_.take_slot();
-    if (!slot) {
-        return report_failure(id, "slots", {errc::limit_exceeded, "every slot is in use", EAGAIN});
-    }
-    const sandbox_descriptors descriptors{.code = std::move(packet.descriptors[0]),
-                                          .control_stream = std::move(packet.descriptors[1]),
-                                          .output = std::move(packet.descriptors[2])};
-    auto started = spawner_.start(wanted, *slot, descriptors);
-    if (!started) {
-        table_.give_back_slot(*slot);
-        return report_failure(id, started.error().stage, started.error().cause);
-    }
-    sandbox_entry& entry = table_.insert(
-        {.id = id, .slot = *slot, .process = std::move(*started), .requested_at = requested_at});
-    ++starting_;
-    auto memory_event = entry.process.group.watch_out_of_memory();
-    if (!memory_event) {
-        // Without it only the offender dies, and the end still tells of it.
-        log::warning("out-of-memory events cannot be watched",
-                     {{"error", memory_event.error().message}});
-    } else if (*memory_event) {
-        entry.memory_event = std::move(*memory_event);
-        if (auto ok = watch(entry.memory_event.get(), source::memory, *slot, EPOLLIN); !ok) {
-            return ok;
-        }
-    }
-    if (auto ok = watch(entry.process.status.get(), source::status, *slot, EPOLLIN); !ok) {
-        return ok;
-    }
-    return watch(entry.process.init_pidfd.get(), source::process, *slot, EPOLLIN);
-}
-
 result<> daemon::read_status(sandbox_entry& entry) {
     while (entry.process.status) {
         status_record record;
@@ -283,6 +207,9 @@ result<> daemon::handle_record(sandbox_entry& entry, const status_record& record
         case status_kind::ended:
             entry.wait_status = record.value;
             return {};
+        case status_kind::shell:
+            fork_python(entry);
+            return {};
         case status_kind::sealed:
             break;
     }
@@ -290,15 +217,17 @@ result<> daemon::handle_record(sandbox_entry& entry, const status_record& record
         return {};
     }
     entry.was_sealed = true;
-    if (entry.state == sandbox_state::starting) {
-        entry.state = sandbox_state::running;
-        --starting_;
+    if (entry.way == start_way::zygote) {
+        spawner_.zygotes().note_fork(true);
     }
-    created_packet created;
-    created.header.sandbox_id = entry.id;
-    created.init_pid = entry.process.init;
-    created.setup_usec = microseconds_since(entry.requested_at);
-    return outbox_.send(bytes_of(created), entry.process.group.open_memory_peak());
+    if (entry.state != sandbox_state::starting) {
+        return {};  // it ended already
+    }
+    --starting_;
+    if (entry.id == 0) {
+        return park(entry);
+    }
+    return report_created(entry, entry.way);
 }
 
 // Init's pidfd is readable: it has ended, and the kernel has ended everything in its pid namespace.
@@ -312,6 +241,8 @@ result<> daemon::reap(sandbox_entry& entry) {
     }
     if (entry.state == sandbox_state::starting) {
         --starting_;
+    } else if (entry.state == sandbox_state::parked) {
+        std::erase(parked_slots_, entry.slot);
     }
     entry.state = sandbox_state::draining;
     entry.process.init_pidfd.reset();
@@ -331,13 +262,26 @@ result<> daemon::drain(sandbox_entry& entry) {
     }
     --draining_;
     entry.memory_event.reset();
+    if (entry.way == start_way::zygote && !entry.was_sealed && entry.failure) {
+        spawner_.zygotes().note_fork(false);
+    }
+    if (socket_open_ && deserves_another_try(entry)) {
+        waiting_.push_back({entry.wanted, std::move(entry.code), entry.requested_at, true});
+        table_.erase(entry.slot);
+        return {};
+    }
+    if (entry.id == 0) {
+        note_parked_end(entry);
+        table_.erase(entry.slot);
+        return {};
+    }
     auto reported = report_end(entry, used);
     table_.erase(entry.slot);
     return reported;
 }
 
 result<> daemon::report_end(const sandbox_entry& entry, const cgroup_usage& used) {
-    if (!entry.was_sealed) {
+    if (!entry.was_created) {
         if (entry.failure) {
             return report_failure(entry.id, text_of(entry.failure->stage),
                                   fail_errno("the step failed", entry.failure->value).error());
@@ -363,18 +307,6 @@ result<> daemon::report_end(const sandbox_entry& entry, const cgroup_usage& used
     return outbox_.send(bytes_of(exited));
 }
 
-result<> daemon::report_failure(std::uint64_t id, std::string_view stage, const error& cause) {
-    create_failed_packet failed;
-    failed.header.sandbox_id = id;
-    failed.os_error = cause.os_error;
-    set_text(failed.stage, stage);
-    set_text(failed.text, cause.message);
-    log::warning(
-        "a sandbox was not made",
-        {{"sandbox", id}, {"stage", stage}, {"errno", cause.os_error}, {"error", cause.message}});
-    return outbox_.send(bytes_of(failed));
-}
-
 // Only the first event counts; the removal of a v1 cgroup signals its eventfds once more.
 void daemon::end_out_of_memory(sandbox_entry& entry) {
     entry.memory_event.reset();
@@ -393,6 +325,8 @@ void daemon::kill(sandbox_entry& entry) {
 
 void daemon::shut_down() {
     ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, socket_, nullptr);
+    socket_open_ = false;
+    waiting_.clear();
     table_.for_each([this](sandbox_entry& entry) { kill(entry); });
     const deadline until = after(shut_down_time_max);
     while (table_.size() > 0 && steady_clock::now() < until) {
@@ -405,6 +339,7 @@ void daemon::shut_down() {
         log::error("sandboxes that do not end are left behind",
                    {{"count", static_cast<std::int64_t>(table_.size())}});
     }
+    spawner_.zygotes().shut_down();
     if (auto removed = spawner_.cgroups().remove(); !removed) {
         log::error("cgroups are left behind", {{"error", removed.error().message}});
     }

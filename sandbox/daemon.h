@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstdint>
+#include <deque>
+#include <vector>
 
 #include "base/result.h"
 #include "base/unique_fd.h"
@@ -11,6 +13,10 @@
 
 // The loop of hearth-sandboxd: one thread, one epoll set with the worker's socket and, per sandbox,
 // the status pipe and init's pidfd. It never waits for a peer.
+//
+// Sandboxes are also made ahead of requests: while nothing else is to be done, one at a time, until
+// `parked` of them wait. They hold slots that nobody needs, and are the first to go when slots run
+// out; the request that displaces one waits until its slot is free.
 //
 // It ends with its worker: end of file on the socket kills every sandbox and removes the cgroups. A
 // packet that no worker sends ends it the same way, with an error: a confused worker gets no
@@ -29,12 +35,13 @@ public:
 private:
     daemon(const daemon_options& options, spawner ready, unique_fd epoll)
         : socket_(options.socket),
+          parked_target_(options.parked),
           spawner_(std::move(ready)),
           table_(options.slots),
           outbox_(options.socket),
           epoll_(std::move(epoll)) {}
 
-    enum class source : std::uint64_t { socket, status, process, memory };
+    enum class source : std::uint64_t { socket, status, process, memory, zygote };
 
     [[nodiscard]] result<> watch(int fd, source kind, std::uint32_t slot, std::uint32_t events);
     [[nodiscard]] result<> watch_socket();
@@ -44,6 +51,31 @@ private:
     [[nodiscard]] result<> handle_socket();
     [[nodiscard]] result<> handle_request(received_packet& packet);
     [[nodiscard]] result<> handle_create(const create_packet& wanted, received_packet& packet);
+    // A request that gets its slot once an evicted sandbox is gone, or another try.
+    struct waiting_create {
+        create_packet wanted;
+        unique_fd code;
+        steady_time requested_at;
+        bool without_zygote = false;
+    };
+    [[nodiscard]] result<> start(waiting_create request);
+    void fork_python(sandbox_entry& entry);
+    [[nodiscard]] static bool deserves_another_try(const sandbox_entry& entry);
+    [[nodiscard]] result<> use_parked(sandbox_entry& entry, const create_packet& wanted, int code,
+                                      steady_time requested_at);
+    [[nodiscard]] result<> watch_sandbox(sandbox_entry& entry);
+    [[nodiscard]] result<> report_created(sandbox_entry& entry, start_way way);
+    [[nodiscard]] result<> serve_waiting();
+    [[nodiscard]] bool evict_parked();
+
+    [[nodiscard]] bool wants_parking() const;
+    [[nodiscard]] int milliseconds_to_parking() const;
+    [[nodiscard]] result<> refill();
+    [[nodiscard]] result<> park(sandbox_entry& entry);
+    [[nodiscard]] result<> report_pool();
+    [[nodiscard]] result<> handle_zygote();
+    void note_parked_end(const sandbox_entry& entry);
+    void delay_parking();
     [[nodiscard]] result<> read_status(sandbox_entry& entry);
     [[nodiscard]] result<> handle_record(sandbox_entry& entry, const status_record& record);
     [[nodiscard]] result<> reap(sandbox_entry& entry);
@@ -57,6 +89,7 @@ private:
     void shut_down();
 
     int socket_;
+    std::uint32_t parked_target_;
     spawner spawner_;
     sandbox_table table_;
     outbox outbox_;
@@ -65,6 +98,11 @@ private:
     std::size_t draining_ = 0;         // entries whose cgroups are still to be removed
     std::uint32_t socket_events_ = 0;  // what epoll watches the socket for
     bool socket_open_ = true;
+    std::vector<std::uint32_t> parked_slots_;  // the pool, the longest parked first
+    bool parking_ = false;                     // one is being made
+    steady_time park_at_;                      // not before
+    milliseconds park_pause_;                  // after a failure; doubles
+    std::deque<waiting_create> waiting_;       // at most one per evicted sandbox
 };
 
 }  // namespace hearth::sandbox

@@ -18,21 +18,21 @@ bool stage(int& fd) noexcept {
 
 }  // namespace
 
-bool arrange_descriptors(containment& plan) noexcept {
+bool arrange_descriptors(int control_stream, int output, int& status, int parent) noexcept {
     int input = ::open("/dev/null", O_RDONLY | O_CLOEXEC);
-    if (input < 0 || !stage(input) || !stage(plan.output) || !stage(plan.control_stream) ||
-        !stage(plan.parent) || !stage(plan.init.status)) {
+    if (input < 0 || !stage(input) || !stage(output) || !stage(control_stream) || !stage(status) ||
+        (parent >= 0 && !stage(parent))) {
         return false;
     }
-    if (::dup2(input, STDIN_FILENO) < 0 || ::dup2(plan.output, STDOUT_FILENO) < 0 ||
-        ::dup2(plan.output, STDERR_FILENO) < 0 ||
-        ::dup2(plan.control_stream, control_descriptor) < 0 ||
-        ::dup3(plan.init.status, status_descriptor, O_CLOEXEC) < 0 ||
-        ::dup3(plan.parent, parent_descriptor, O_CLOEXEC) < 0) {
+    if (::dup2(input, STDIN_FILENO) < 0 || ::dup2(output, STDOUT_FILENO) < 0 ||
+        ::dup2(output, STDERR_FILENO) < 0 || ::dup2(control_stream, control_descriptor) < 0 ||
+        ::dup3(status, status_descriptor, O_CLOEXEC) < 0 ||
+        (parent >= 0 && ::dup3(parent, parent_descriptor, O_CLOEXEC) < 0)) {
         return false;
     }
-    plan.init.status = status_descriptor;
-    return kernel::close_range(parent_descriptor + 1, ~0U, 0) == 0;
+    status = status_descriptor;
+    const int last = parent >= 0 ? parent_descriptor : status_descriptor;
+    return kernel::close_range(static_cast<unsigned>(last) + 1, ~0U, 0) == 0;
 }
 
 }  // namespace hearth::sandbox

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "sandbox/descriptors.h"
 #include "sandbox/kernel.h"
 #include "sandbox/status_pipe.h"
 
@@ -38,13 +39,7 @@ pid_t fork_until_exec() noexcept {
     return static_cast<pid_t>(::syscall(SYS_clone, flags, nullptr, nullptr, nullptr, nullptr));
 }
 
-}  // namespace
-
-void run_init(const init_plan& plan) noexcept {
-    // Hides /proc/1 from the function: hidepid asks whether the reader could trace the process.
-    if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) {
-        give_up(plan.status, "dumpable");
-    }
+pid_t execute_python(const init_plan& plan) noexcept {
     const pid_t python = fork_until_exec();
     if (python < 0) {
         give_up(plan.status, "fork of Python");
@@ -57,6 +52,31 @@ void run_init(const init_plan& plan) noexcept {
         give_up(plan.status, "init's own filter");
     }
     write_status(plan.status, status_kind::sealed, 0);
+    return python;
+}
+
+// The zygote forks Python through a process that ended before the number is sent, so that Python is
+// a child of this one by then.
+pid_t adopt_python(const init_plan& plan) noexcept {
+    if (kernel::close_range(0, 2, 0) != 0 || !load_filter(*plan.init_filter)) {
+        give_up(plan.status, "init's own filter");
+    }
+    write_status(plan.status, status_kind::shell, 0);
+    pid_t python = -1;
+    if (::read(control_descriptor, &python, sizeof python) != sizeof python) {
+        ::_exit(failed_exit_code);
+    }
+    return python;
+}
+
+}  // namespace
+
+void run_init(const init_plan& plan) noexcept {
+    // Hides /proc/1 from the function: hidepid asks whether the reader could trace the process.
+    if (::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) != 0) {
+        give_up(plan.status, "dumpable");
+    }
+    const pid_t python = plan.arguments == nullptr ? adopt_python(plan) : execute_python(plan);
     for (;;) {
         int wait_status = 0;
         const pid_t ended = ::waitpid(-1, &wait_status, 0);

@@ -12,11 +12,13 @@ namespace hearth::sandbox {
 struct init_plan {
     const seccomp_program* function_filter = nullptr;
     const seccomp_program* init_filter = nullptr;
-    char* const* arguments = nullptr;  // of Python; [0] is the program
+    char* const* arguments = nullptr;  // of Python; [0] is the program. Null for a shell
     char* const* environment = nullptr;
     int status = -1;  // write end of the status pipe
 };
 
+// The init of a shell does not execute Python: it says `shell`, reads the process id
+// of the Python that was forked for it from the adoption pipe (descriptor 3), and waits for that.
 // Never returns. Everything else of contain() is done; descriptors 0 to 3 are Python's.
 [[noreturn]] void run_init(const init_plan& plan) noexcept;
 

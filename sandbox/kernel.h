@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 
@@ -15,6 +16,37 @@ namespace hearth::sandbox::kernel {
 
 inline long clone3(const clone_args& arguments) noexcept {
     return ::syscall(SYS_clone3, &arguments, sizeof arguments);
+}
+
+// clone3 with CLONE_VM and a stack of its own: the child runs `run(argument)` there and exits with
+// what it returns. In C++ alone the child would return into the caller's frame.
+inline long clone3_calling(const clone_args& arguments, int (*run)(void*),
+                           void* argument) noexcept {
+#if !defined(__x86_64__)
+#error "write the child's side of clone3 for this architecture"
+#endif
+    long result = SYS_clone3;
+    register int (*function)(void*) asm("r12") = run;
+    register void* value asm("r13") = argument;
+    asm volatile(
+        "syscall\n\t"
+        "test %%rax, %%rax\n\t"
+        "jnz 1f\n\t"
+        "xor %%ebp, %%ebp\n\t"
+        "mov %%r13, %%rdi\n\t"
+        "call *%%r12\n\t"
+        "mov %%eax, %%edi\n\t"
+        "mov %[exit], %%eax\n\t"
+        "syscall\n"
+        "1:"
+        : "+a"(result)
+        : "D"(&arguments), "S"(sizeof arguments), "r"(function), "r"(value), [exit] "i"(SYS_exit)
+        : "rcx", "r11", "memory");
+    if (result < 0) {
+        errno = static_cast<int>(-result);
+        return -1;
+    }
+    return result;
 }
 
 // A detached copy of the mount at `path` with everything below it.

@@ -39,14 +39,11 @@ struct path_rule {
     std::uint64_t access;
 };
 constexpr std::array path_rules{
-    path_rule{"/", access_read_dir},
-    path_rule{"/usr", read_and_run},
-    path_rule{"/etc", access_read_file | access_read_dir},
-    path_rule{"/code", read_and_run},
-    path_rule{"/runtime", read_and_run},
-    path_rule{"/dev", read_and_write},
-    path_rule{"/proc", read_and_write},
-    path_rule{"/tmp", ~0ULL},
+    // A rule names an inode, and the kernel's walk from a file up to the root skips the directories
+    // that mounts cover. A parked sandbox is sealed before its code is mounted, so a rule of /code
+    // would never be seen. The root holds nothing but what may be read.
+    path_rule{"/", read_and_run},       path_rule{"/dev", read_and_write},
+    path_rule{"/proc", read_and_write}, path_rule{"/tmp", ~0ULL},
     path_rule{"/dev/shm", ~0ULL},
 };
 

@@ -80,6 +80,20 @@ result<unique_fd> mount_namespaces::detach_read_only(int directory) const {
     return tree;
 }
 
+result<> mount_namespaces::attach(int tree, int sandbox, const char* path) const {
+    if (::setns(sandbox, CLONE_NEWNS) != 0) {
+        return fail_errno("setns to a sandbox's mount namespace");
+    }
+    const int attached = kernel::attach_mount(tree, path);
+    const int saved = errno;
+    HEARTH_CHECK(::setns(own_.get(), CLONE_NEWNS) == 0,
+                 "sandboxd could not return to its mount namespace");
+    if (attached != 0) {
+        return fail_errno(concat("move_mount to ", path, " of a sandbox"), saved);
+    }
+    return {};
+}
+
 result<unique_fd> detach_path(const char* path, std::uint64_t attributes) {
     unique_fd tree(kernel::open_tree(AT_FDCWD, path, clone_tree));
     if (!tree) {
@@ -114,7 +128,7 @@ bool mount_proc() noexcept {
 }
 
 bool mount_code(int code_mount) noexcept {
-    return kernel::attach_mount(code_mount, "code") == 0;
+    return code_mount < 0 || kernel::attach_mount(code_mount, "code") == 0;
 }
 
 bool pivot_into_root() noexcept {

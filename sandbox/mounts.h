@@ -27,6 +27,10 @@ public:
     // its root.
     [[nodiscard]] result<unique_fd> detach_read_only(int directory) const;
 
+    // Attaches a detached mount at `path` in the mount namespace behind `sandbox`, in which no
+    // function has run yet: a function could have put anything at that path.
+    [[nodiscard]] result<> attach(int tree, int sandbox, const char* path) const;
+
 private:
     mount_namespaces(unique_fd host, unique_fd own)
         : host_(std::move(host)), own_(std::move(own)) {}
@@ -47,7 +51,7 @@ private:
 // A /proc that shows this pid namespace's processes and nothing else: no /proc/sys, no kernel
 // tables, no process that the reader could not trace.
 [[nodiscard]] bool mount_proc() noexcept;
-// Attaches the detached code directory at /code.
+// Attaches the detached code directory at /code; -1 leaves /code empty for later.
 [[nodiscard]] bool mount_code(int code_mount) noexcept;
 // Makes the working directory the root, drops every mount of the host, and checks that it is so.
 [[nodiscard]] bool pivot_into_root() noexcept;

@@ -1,5 +1,6 @@
 #include "sandbox/namespaces.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
@@ -23,7 +24,6 @@
 namespace hearth::sandbox {
 namespace {
 
-constexpr std::string_view oom_score_adjustment = "900";  // of at most 1000
 constexpr std::string_view inside_host_name = "sandbox";
 
 bool write_text(int directory, const char* path, std::string_view text) noexcept {
@@ -77,12 +77,32 @@ result<> map_ids(pid_t process, unsigned host_id) {
     return {};
 }
 
+bool enter_cgroups(std::span<const int> task_lists) noexcept {
+    return std::ranges::all_of(task_lists, [](int list) { return ::write(list, "0", 1) == 1; });
+}
+
 bool take_identity() noexcept {
     // Dumpable goes to 0 with the user; without it /proc/self belongs to root and the nested user
     // namespace could not be mapped.
-    return ::setresgid(inside_id, inside_id, inside_id) == 0 && ::setgroups(0, nullptr) == 0 &&
-           ::setresuid(inside_id, inside_id, inside_id) == 0 &&
-           ::prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) == 0;
+    return ::setgroups(0, nullptr) == 0 && take_user() && make_dumpable();
+}
+
+bool take_user() noexcept {
+    return ::setresgid(inside_id, inside_id, inside_id) == 0 &&
+           ::setresuid(inside_id, inside_id, inside_id) == 0;
+}
+
+bool make_dumpable() noexcept {
+    return ::prctl(PR_SET_DUMPABLE, 1, 0, 0, 0) == 0;
+}
+
+bool join_namespaces(int init) noexcept {
+    return ::setns(init,
+                   CLONE_NEWNS | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP) == 0;
+}
+
+bool join_user_namespace(int init) noexcept {
+    return ::setns(init, CLONE_NEWUSER) == 0;
 }
 
 bool forbid_namespaces() noexcept {
@@ -118,12 +138,14 @@ bool enter_nested_user_namespace() noexcept {
     return true;
 }
 
-bool leave_session() noexcept {
-    if (::setsid() < 0 || ::sethostname(inside_host_name.data(), inside_host_name.size()) != 0) {
-        return false;
-    }
+bool new_session() noexcept {
     // A kernel without keyrings has none to share.
-    return ::syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, nullptr) >= 0 || errno == ENOSYS;
+    return ::setsid() >= 0 &&
+           (::syscall(SYS_keyctl, KEYCTL_JOIN_SESSION_KEYRING, nullptr) >= 0 || errno == ENOSYS);
+}
+
+bool set_host_name() noexcept {
+    return ::sethostname(inside_host_name.data(), inside_host_name.size()) == 0;
 }
 
 bool die_with_parent(int parent_pidfd) noexcept {

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
+#include <string_view>
 
 #include <sys/types.h>
 
@@ -14,6 +16,7 @@
 namespace hearth::sandbox {
 
 inline constexpr unsigned inside_id = 1000;
+inline constexpr std::string_view oom_score_adjustment = "900";  // of at most 1000
 inline constexpr unsigned host_id_base = 200'000;  // slot n lives as host uid and gid 200000 + n
 
 struct cloned_process {
@@ -31,8 +34,21 @@ struct cloned_process {
 
 // The rest runs in the child; false with errno set on failure.
 
+// Enters the cgroups whose task lists are given (cgroup.h).
+[[nodiscard]] bool enter_cgroups(std::span<const int> task_lists) noexcept;
+
 // Becomes inside_id. Afterwards every capability of the new user namespace is still held.
 [[nodiscard]] bool take_identity() noexcept;
+
+// The part of it for a process that joined a sandbox's user namespace: there is no set of groups to
+// drop, and setgroups is refused.
+[[nodiscard]] bool take_user() noexcept;
+[[nodiscard]] bool make_dumpable() noexcept;
+
+// Enters every namespace of the process behind `init` but its user and pid namespaces; then its
+// user namespace. The root and the working directory become those of the mount namespace.
+[[nodiscard]] bool join_namespaces(int init) noexcept;
+[[nodiscard]] bool join_user_namespace(int init) noexcept;
 
 // Forbids further namespaces of every kind, and more than the one user namespace that
 // enter_nested_user_namespace makes. Needs the host's /proc, so it comes before pivot_root.
@@ -42,9 +58,9 @@ struct cloned_process {
 // cannot be changed even with every capability. Fails unless the kernel refuses yet another one.
 [[nodiscard]] bool enter_nested_user_namespace() noexcept;
 
-// A session of its own (no terminal to push characters into), a neutral host name, and a fresh
-// session keyring.
-[[nodiscard]] bool leave_session() noexcept;
+// A session of its own (no terminal to push characters into) and a fresh session keyring.
+[[nodiscard]] bool new_session() noexcept;
+[[nodiscard]] bool set_host_name() noexcept;
 
 // Dies with its parent, the process behind `parent_pidfd`; fails when that is dead already. A
 // change of user clears the setting, so it is made again after each.

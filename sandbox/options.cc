@@ -35,6 +35,13 @@ bool accept(daemon_options& options, std::string_view name, const std::string& v
     if (name == "--slots") {
         return parse_number(value, std::uint32_t{1}, slots_max, options.slots);
     }
+    if (name == "--parked") {
+        return parse_number(value, std::uint32_t{0}, parked_max, options.parked);
+    }
+    if (name == "--zygote") {
+        options.zygote = value == "on";
+        return value == "on" || value == "off";
+    }
     if (name == "--instance") {
         options.instance = value;
         return is_instance_name(value);
@@ -66,10 +73,11 @@ result<daemon_options> parse_daemon_options(std::span<char* const> arguments) {
         ++i;
     }
     if (options.socket < 0 || options.instance.empty() || options.runtime_dir.empty()) {
-        return fail(
-            errc::invalid_argument,
-            "usage: hearth-sandboxd --socket-fd N --instance NAME --runtime-dir DIR "
-            "[--slots N] [--python /usr/...] [--allow-no-limits]; it is started by a worker");
+        return fail(errc::invalid_argument,
+                    "usage: hearth-sandboxd --socket-fd N --instance NAME --runtime-dir DIR "
+                    "[--slots N] [--parked N] [--zygote on|off] [--python /usr/...] "
+                    "[--allow-no-limits]; it is "
+                    "started by a worker");
     }
     return options;
 }

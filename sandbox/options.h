@@ -18,7 +18,9 @@ struct daemon_options {
     std::string runtime_dir;  // --runtime-dir
     std::string python = "/usr/bin/python3";
     std::uint32_t slots = slots_default;
+    std::uint32_t parked = parked_default;  // --parked
     bool allow_no_limits = false;
+    bool zygote = true;  // --zygote on|off
 };
 
 [[nodiscard]] result<daemon_options> parse_daemon_options(std::span<char* const> arguments);

@@ -93,12 +93,14 @@ result<event> decode_start_failed(std::span<const std::byte> packet, std::size_t
 }
 
 result<event> decode_created(std::span<const std::byte> packet, std::size_t descriptors) {
-    auto created = take<created_packet>(packet, descriptors, 0, 1);
+    auto created =
+        take<created_packet>(packet, descriptors, created_descriptors_min, created_descriptors_max);
     if (!created) {
         return propagate(created);
     }
-    if (created->init_pid <= 0) {
-        return fail(errc::protocol, "a created packet without a process");
+    const bool way_ok = created->way >= start_way::program && created->way <= start_way::parked;
+    if (created->init_pid <= 0 || !way_ok || created->reserved != 0) {
+        return fail(errc::protocol, "a created packet with fields out of range");
     }
     return event(*created);
 }
@@ -125,6 +127,17 @@ result<event> decode_exited(std::span<const std::byte> packet, std::size_t descr
         return fail(errc::protocol, "an exited packet with fields out of range");
     }
     return event(*exited);
+}
+
+result<event> decode_pool(std::span<const std::byte> packet, std::size_t descriptors) {
+    auto pool = take<pool_packet>(packet, descriptors, 0, 0);
+    if (!pool) {
+        return propagate(pool);
+    }
+    if (pool->parked > parked_max || pool->zygote > 1) {
+        return fail(errc::protocol, "a pool packet with fields out of range");
+    }
+    return event(*pool);
 }
 
 }  // namespace
@@ -185,6 +198,8 @@ result<event> decode_event(std::span<const std::byte> packet, std::size_t descri
             return decode_create_failed(packet, descriptors);
         case packet_type::exited:
             return decode_exited(packet, descriptors);
+        case packet_type::pool:
+            return decode_pool(packet, descriptors);
         default:
             return fail(errc::protocol, "an event of unknown type");
     }

@@ -16,9 +16,9 @@
 // are on one host and of one build; integers are little-endian, structures have no padding.
 // docs/protocol.md shows every packet to the byte.
 //
-// Worker to sandboxd: create (3 descriptors), kill.
-// Sandboxd to worker: hello or start_failed once, then created (1 descriptor), create_failed,
-// exited.
+// Worker to sandboxd: create (1 descriptor), kill.
+// Sandboxd to worker: hello or start_failed once, then created (2 or 3 descriptors), create_failed,
+// exited, and pool whenever a sandbox was parked.
 //
 // For each create there is exactly one created or create_failed; for each created exactly one
 // exited, and when exited arrives nothing of the sandbox is left: no process, no cgroup, its slot
@@ -30,7 +30,7 @@ namespace hearth::sandbox {
 
 static_assert(std::endian::native == std::endian::little);
 
-inline constexpr std::uint16_t protocol_version = 1;
+inline constexpr std::uint16_t protocol_version = 2;
 
 // Where the bounds of a create request come from: the limits that users meet (memory, /tmp) with
 // room below for what the platform itself may start, and what one host can hold.
@@ -48,6 +48,9 @@ inline constexpr std::uint32_t cpu_millis_min = 10;
 inline constexpr std::uint32_t cpu_millis_max = 1'000'000;
 inline constexpr std::uint32_t slots_default = 256;
 inline constexpr std::uint32_t slots_max = 16'384;
+// Sandboxes that are complete and wait for a function. Each costs its slot and a few megabytes.
+inline constexpr std::uint32_t parked_default = 4;
+inline constexpr std::uint32_t parked_max = 64;
 
 enum class packet_type : std::uint16_t {
     create = 1,
@@ -57,6 +60,7 @@ enum class packet_type : std::uint16_t {
     created = 18,
     create_failed = 19,
     exited = 20,
+    pool = 21,
 };
 
 // Which cgroup hierarchy enforces the limits.
@@ -64,6 +68,13 @@ enum class cgroup_form : std::uint32_t {
     none = 0,     // only with allow_no_limits
     hybrid = 1,   // v1 controllers for limits, a v2 tree for placement and kill
     unified = 2,  // v2 for everything
+};
+
+// How a sandbox came to be, from the slowest to the fastest.
+enum class start_way : std::uint32_t {
+    program = 1,  // made for this request, Python executed
+    zygote = 2,   // made for this request, Python forked from the zygote
+    parked = 3,   // made before this request, which gave it limits and code
 };
 
 enum class exit_kind : std::uint32_t {
@@ -80,9 +91,8 @@ struct packet_header {
 };
 static_assert(sizeof(packet_header) == 16);
 
-// Descriptors, in this order: the code directory (O_PATH), the sandbox's end of the control stream
-// (AF_UNIX SOCK_STREAM), the write end of the pipe for stdout and stderr. Sandboxd closes its
-// copies.
+// Descriptor: the code directory (O_PATH). A request with the default pids, tmp_bytes and shm_bytes
+// can be served by a parked sandbox.
 struct create_packet {
     packet_header header{.type = packet_type::create};
     std::uint32_t memory_mb = 128;
@@ -93,7 +103,7 @@ struct create_packet {
     std::uint32_t reserved = 0;
 };
 static_assert(sizeof(create_packet) == 48);
-inline constexpr std::size_t create_descriptors = 3;
+inline constexpr std::size_t create_descriptors = 1;
 
 // Kills every process of the sandbox; exited follows. Unknown ids are ignored: the sandbox may have
 // ended while the request was on its way.
@@ -121,15 +131,21 @@ struct start_failed_packet {
 };
 static_assert(sizeof(start_failed_packet) == 1024);
 
-// Every layer is in place and Python's execve succeeded; it has not read its init frame yet.
-// Descriptor: the memory high-water mark, read-only; pread at offset 0 gives a decimal number of
-// bytes. It stays readable until exited. Absent (no descriptor) where memory is not limited.
+// Every layer is in place and Python runs; it has not read its init frame yet. Descriptors, in this
+// order: the worker's end of the control stream (AF_UNIX SOCK_STREAM), the read end of the pipe for
+// stdout and stderr (O_NONBLOCK), the memory high-water mark, read-only; pread at offset 0 gives a
+// decimal number of bytes. It stays readable until exited and is absent where memory is not
+// limited.
 struct created_packet {
     packet_header header{.type = packet_type::created};
     std::int32_t init_pid = 0;     // of the sandbox's pid 1, as the host sees it
-    std::uint32_t setup_usec = 0;  // from the request's arrival to execve
+    std::uint32_t setup_usec = 0;  // from the request's arrival to this packet
+    start_way way = start_way::program;
+    std::uint32_t reserved = 0;
 };
-static_assert(sizeof(created_packet) == 24);
+static_assert(sizeof(created_packet) == 32);
+inline constexpr std::size_t created_descriptors_min = 2;
+inline constexpr std::size_t created_descriptors_max = 3;
 
 // The sandbox was not made and nothing of it is left.
 struct create_failed_packet {
@@ -153,12 +169,20 @@ struct exited_packet {
 };
 static_assert(sizeof(exited_packet) == 48);
 
+// What stands ready has grown: one more sandbox waits for its function, or the zygote is there.
+struct pool_packet {
+    packet_header header{.type = packet_type::pool};
+    std::uint32_t parked = 0;  // sandboxes that wait now
+    std::uint32_t zygote = 0;  // 1: Python can be forked
+};
+static_assert(sizeof(pool_packet) == 24);
+
 inline constexpr std::size_t packet_size_max = sizeof(start_failed_packet);
-inline constexpr std::size_t packet_descriptors_max = create_descriptors;
+inline constexpr std::size_t packet_descriptors_max = 9;  // of a fork request, zygote_protocol.h
 
 using request = std::variant<create_packet, kill_packet>;
 using event = std::variant<hello_packet, start_failed_packet, created_packet, create_failed_packet,
-                           exited_packet>;
+                           exited_packet, pool_packet>;
 
 // Check one received packet in full: size, version, type, reserved fields, ranges, terminators and
 // how many descriptors came along. errc::protocol otherwise.

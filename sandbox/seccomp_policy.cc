@@ -265,8 +265,9 @@ constexpr std::array absent{
     "set_mempolicy_home_node",
 };
 
-constexpr std::array init_allowed{"wait4",      "write",           "exit",
-                                  "exit_group", "restart_syscall", "rt_sigreturn"};
+// read: the init of a shell learns from a pipe which process is Python.
+constexpr std::array init_allowed{"wait4",           "read",        "write", "exit", "exit_group",
+                                  "restart_syscall", "rt_sigreturn"};
 
 constexpr std::uint32_t whole = 0xffff'ffff;
 constexpr std::uint32_t socket_type =

@@ -26,6 +26,7 @@ public:
         return slot;
     }
     void give_back(std::uint32_t slot) { free_.push_back(slot); }
+    [[nodiscard]] bool empty() const { return free_.empty(); }
 
 private:
     std::deque<std::uint32_t> free_;

@@ -1,11 +1,14 @@
 #include "sandbox/spawner.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <climits>
 #include <csignal>
 
 #include <fcntl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -19,6 +22,22 @@
 #include "sandbox/root_template.h"
 
 namespace hearth::sandbox {
+
+struct pipe_ends {
+    unique_fd read;
+    unique_fd write;
+};
+
+// Everything that a new sandbox is connected by.
+struct wiring {
+    pipe_ends go;
+    pipe_ends status;
+    pipe_ends output;
+    pipe_ends adoption;
+    unique_fd stream;
+    unique_fd stream_inside;
+};
+
 namespace {
 
 // -I: ignore PYTHON… variables and user directories. -S: the bootstrap sets the path itself, in a
@@ -39,7 +58,7 @@ constexpr std::array environment{
     "MKL_NUM_THREADS=1",
 };
 
-constexpr std::uint64_t descriptors_per_sandbox = 8;
+constexpr std::uint64_t descriptors_per_sandbox = 12;
 constexpr std::uint64_t descriptors_spare = 128;
 
 result<> raise_descriptor_limit(std::uint32_t slots) {
@@ -60,11 +79,6 @@ result<> raise_descriptor_limit(std::uint32_t slots) {
     return {};
 }
 
-struct pipe_ends {
-    unique_fd read;
-    unique_fd write;
-};
-
 result<pipe_ends> make_pipe() {
     std::array<int, 2> ends{};
     if (::pipe2(ends.data(), O_CLOEXEC) != 0) {
@@ -73,8 +87,52 @@ result<pipe_ends> make_pipe() {
     return pipe_ends{unique_fd(ends[0]), unique_fd(ends[1])};
 }
 
+result<wiring> make_wiring(uid_t owner) {
+    wiring made;
+    for (pipe_ends* each : {&made.go, &made.status, &made.output, &made.adoption}) {
+        auto ends = make_pipe();
+        if (!ends) {
+            return propagate(ends);
+        }
+        *each = std::move(*ends);
+    }
+    std::array<int, 2> stream{};
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, stream.data()) != 0) {
+        return fail_errno("socketpair");
+    }
+    made.stream.reset(stream[0]);
+    made.stream_inside.reset(stream[1]);
+    // Only the read ends do not block: a write end that answers EAGAIN would lose the function's
+    // output. The sandbox's user owns that pipe, so that /dev/stdout can be opened inside.
+    if (::fcntl(made.status.read.get(), F_SETFL, O_NONBLOCK) != 0 ||
+        ::fcntl(made.output.read.get(), F_SETFL, O_NONBLOCK) != 0 ||
+        ::fchown(made.output.write.get(), owner, owner) != 0) {
+        return fail_errno("preparing a pipe");
+    }
+    return made;
+}
+
+cgroup_limits limits_of(const create_packet& wanted) {
+    return {.memory_bytes = std::uint64_t{wanted.memory_mb} << 20,
+            .pids = wanted.pids + 1,
+            .cpu_millis = wanted.cpu_millis};
+}
+
 std::unexpected<spawn_failure> fail_at(std::string stage, error cause) {
     return std::unexpected(spawn_failure{std::move(stage), std::move(cause)});
+}
+
+// Beside hearth-sandboxd; nothing where it is not installed. Opened before the root template may
+// cover its path.
+unique_fd open_zygote_program() {
+    std::array<char, PATH_MAX> own{};
+    const ssize_t length = ::readlink("/proc/self/exe", own.data(), own.size());
+    const std::string_view path(own.data(), static_cast<std::size_t>(std::max<ssize_t>(length, 0)));
+    const std::string beside = concat(path.substr(0, path.rfind('/') + 1), "hearth-zygote");
+    const unique_fd program(::open(beside.c_str(), O_PATH | O_CLOEXEC));
+    // Out of the way of the number that the zygote's socket will have.
+    constexpr int first = 16;
+    return unique_fd(program ? ::fcntl(program.get(), F_DUPFD_CLOEXEC, first) : -1);
 }
 
 // A sandbox that never got its go has done nothing but wait.
@@ -88,6 +146,16 @@ void discard(started_sandbox& made) {
 
 }  // namespace
 
+create_packet parked_limits() {
+    return {};
+}
+
+bool fits_parked(const create_packet& wanted) {
+    const create_packet parked = parked_limits();
+    return wanted.pids == parked.pids && wanted.tmp_bytes == parked.tmp_bytes &&
+           wanted.shm_bytes == parked.shm_bytes;
+}
+
 result<spawner> spawner::prepare(const daemon_options& options) {
     if (::geteuid() != 0) {
         return fail(errc::permission_denied,
@@ -100,6 +168,14 @@ result<spawner> spawner::prepare(const daemon_options& options) {
     }
     if (auto ok = raise_descriptor_limit(options.slots); !ok) {
         return propagate(ok);
+    }
+    unique_fd zygote_program;
+    if (options.zygote) {
+        zygote_program = open_zygote_program();
+        if (!zygote_program) {
+            log::warning(
+                "hearth-zygote is not installed beside hearth-sandboxd: functions start slower");
+        }
     }
     auto cgroups = cgroup_tree::open(options.instance, options.allow_no_limits);
     if (!cgroups) {
@@ -129,78 +205,160 @@ result<spawner> spawner::prepare(const daemon_options& options) {
     if (!made.own_pidfd_) {
         return fail_errno("pidfd_open");
     }
+    auto zygotes = zygote_keeper::make(std::move(zygote_program), options.python, environment);
+    if (!zygotes) {
+        return propagate(zygotes);
+    }
+    made.zygotes_ = std::make_unique<zygote_keeper>(std::move(*zygotes));
     return made;
 }
 
-std::expected<started_sandbox, spawn_failure> spawner::start(
-    const create_packet& wanted, std::uint32_t slot, const sandbox_descriptors& descriptors) {
-    auto code = mounts_.detach_read_only(descriptors.code.get());
-    if (!code) {
-        return fail_at("code directory", std::move(code.error()));
+std::expected<started_sandbox, spawn_failure> spawner::start(const create_packet& wanted,
+                                                             std::uint32_t slot, int code,
+                                                             start_way way) {
+    unique_fd code_mount;
+    if (code >= 0) {
+        auto detached = mounts_.detach_read_only(code);
+        if (!detached) {
+            return fail_at("code directory", std::move(detached.error()));
+        }
+        code_mount = std::move(*detached);
     }
-    auto go = make_pipe();
-    auto status = make_pipe();
-    if (!go || !status) {
-        return fail_at("pipe", std::move(go ? status.error() : go.error()));
+    auto wires = make_wiring(host_id_base + slot);
+    if (!wires) {
+        return fail_at("descriptors", std::move(wires.error()));
     }
-    ::fcntl(status->read.get(), F_SETFL, O_NONBLOCK);
-    // So that /dev/stdout can be opened inside; by descriptor, never by name.
-    if (::fchown(descriptors.output.get(), host_id_base + slot, host_id_base + slot) != 0) {
-        return fail_at("output pipe", fail_errno("fchown").error());
-    }
-    auto group = cgroups_->make(concat("slot-", slot),
-                                {.memory_bytes = std::uint64_t{wanted.memory_mb} << 20,
-                                 .pids = wanted.pids + 1,
-                                 .cpu_millis = wanted.cpu_millis});
+    auto group = cgroups_->make(concat("slot-", slot), limits_of(wanted));
     if (!group) {
         return fail_at("cgroup", std::move(group.error()));
     }
-
-    std::vector<const char*> arguments{python_.c_str()};
-    arguments.insert(arguments.end(), python_flags.begin(), python_flags.end());
-    arguments.push_back(nullptr);
-    std::vector<const char*> variables(environment.begin(), environment.end());
-    variables.push_back(nullptr);
-    containment plan{.tmp_bytes = wanted.tmp_bytes,
-                     .shm_bytes = wanted.shm_bytes,
-                     .pids = wanted.pids,
-                     .landlock = landlock_,
-                     .root = template_path,
-                     .go = go->read.get(),
-                     .parent = own_pidfd_.get(),
-                     .code_mount = code->get(),
-                     .control_stream = descriptors.control_stream.get(),
-                     .output = descriptors.output.get(),
-                     .init = {.function_filter = &function_filter_,
-                              .init_filter = &init_filter_,
-                              .arguments = const_cast<char* const*>(arguments.data()),
-                              .environment = const_cast<char* const*>(variables.data()),
-                              .status = status->write.get()}};
+    auto lists = group->open_task_lists();
+    if (!lists) {
+        [[maybe_unused]] const auto removed = group->remove();
+        return fail_at("cgroup", std::move(lists.error()));
+    }
     auto cloned = clone_into_namespaces(group->placement());
     if (!cloned) {
         [[maybe_unused]] const auto removed = group->remove();
         return fail_at("clone3", std::move(cloned.error()));
     }
     if (cloned->process == 0) {
-        // Its own copy of the go pipe's write end would hide that sandboxd closed the other.
-        ::close(go->write.get());
-        contain(plan);
+        become_sandbox(wanted, *wires, *lists, code_mount.get(), way);
     }
+    const std::uint16_t group_is_placed = group->placement() >= 0 ? 1 : 0;
     started_sandbox made{.group = std::move(*group),
                          .init = cloned->process,
                          .init_pidfd = std::move(cloned->pidfd),
-                         .status = std::move(status->read)};
-    if (auto ok = admit(made, slot, go->write); !ok) {
+                         .status = std::move(wires->status.read),
+                         .control_stream = std::move(wires->stream),
+                         .output = std::move(wires->output.read)};
+    if (way == start_way::zygote) {
+        made.waiting = shell{.request = {.file_bytes_max = wanted.tmp_bytes,
+                                         .pids = wanted.pids,
+                                         .landlock = static_cast<std::uint16_t>(landlock_),
+                                         .placed = group_is_placed},
+                             .control_stream = std::move(wires->stream_inside),
+                             .output = std::move(wires->output.write),
+                             .status = std::move(wires->status.write),
+                             .adoption = std::move(wires->adoption.write)};
+    }
+    if (code < 0) {
+        made.mount_namespace.reset(
+            ::open(concat("/proc/", made.init, "/ns/mnt").c_str(), O_RDONLY | O_CLOEXEC));
+        if (!made.mount_namespace) {
+            error cause = fail_errno("open of a sandbox's mount namespace").error();
+            discard(made);
+            return fail_at("mount namespace", std::move(cause));
+        }
+    }
+    if (auto ok = admit(made, slot, wires->go.write); !ok) {
         discard(made);
         return fail_at("admission", std::move(ok.error()));
     }
     return made;
 }
 
-result<> spawner::admit(const started_sandbox& made, std::uint32_t slot, unique_fd& go) const {
-    if (auto ok = made.group.admit(made.init); !ok) {
-        return ok;
+// The cloned child. It works on its copy of the memory and must not allocate.
+void spawner::become_sandbox(const create_packet& wanted, wiring& wires,
+                             std::span<const unique_fd> lists, int code_mount,
+                             start_way way) const noexcept {
+    // Its own copies of these write ends would hide that sandboxd closed the others.
+    ::close(wires.go.write.get());
+    ::close(wires.adoption.write.get());
+    std::array<const char*, python_flags.size() + 2> arguments{python_.c_str()};
+    std::ranges::copy(python_flags, arguments.begin() + 1);
+    std::array<const char*, environment.size() + 1> variables{};
+    std::ranges::copy(environment, variables.begin());
+    std::array<int, cgroup_hierarchies_max> task_lists{};
+    std::ranges::transform(lists, task_lists.begin(), &unique_fd::get);
+    const bool is_shell = way == start_way::zygote;
+    const int adoption = wires.adoption.read.get();
+    containment plan{
+        .tmp_bytes = wanted.tmp_bytes,
+        .shm_bytes = wanted.shm_bytes,
+        .pids = wanted.pids,
+        .landlock = landlock_,
+        .root = template_path,
+        .go = wires.go.read.get(),
+        .task_lists = std::span(task_lists).first(lists.size()),
+        .parent = own_pidfd_.get(),
+        .code_mount = code_mount,
+        .control_stream = is_shell ? adoption : wires.stream_inside.get(),
+        .output = is_shell ? adoption : wires.output.write.get(),
+        .init = {.function_filter = &function_filter_,
+                 .init_filter = &init_filter_,
+                 .arguments = is_shell ? nullptr : const_cast<char* const*>(arguments.data()),
+                 .environment = const_cast<char* const*>(variables.data()),
+                 .status = wires.status.write.get()}};
+    contain(plan);
+}
+
+std::expected<void, spawn_failure> spawner::fork_python(started_sandbox& made) {
+    if (!made.waiting) {
+        return fail_at("zygote", {errc::internal, "no shell waits"});
     }
+    // The zygote gets copies; these ends close here whatever comes.
+    const shell ends = std::move(*made.waiting);
+    made.waiting.reset();
+    auto lists = made.group.open_task_lists();
+    if (!lists) {
+        return fail_at("cgroup", std::move(lists.error()));
+    }
+    const int placement = made.group.placement();
+    std::vector<int> descriptors{made.init_pidfd.get(), ends.control_stream.get(),
+                                 ends.output.get(), ends.status.get(), ends.adoption.get()};
+    if (placement >= 0) {
+        descriptors.push_back(placement);
+    }
+    for (const unique_fd& each : *lists) {
+        descriptors.push_back(each.get());
+    }
+    if (auto ok = zygotes_->fork(ends.request, descriptors); !ok) {
+        return fail_at("zygote", std::move(ok.error()));
+    }
+    return {};
+}
+
+std::expected<void, spawn_failure> spawner::specialise(const started_sandbox& parked,
+                                                       const create_packet& wanted,
+                                                       int code) const {
+    const create_packet made_with = parked_limits();
+    if (wanted.memory_mb != made_with.memory_mb || wanted.cpu_millis != made_with.cpu_millis) {
+        if (auto ok = parked.group.set_limits(limits_of(wanted)); !ok) {
+            return fail_at("cgroup", std::move(ok.error()));
+        }
+    }
+    auto tree = mounts_.detach_read_only(code);
+    if (!tree) {
+        return fail_at("code directory", std::move(tree.error()));
+    }
+    if (auto ok = mounts_.attach(tree->get(), parked.mount_namespace.get(), "/code"); !ok) {
+        return fail_at("code mount", std::move(ok.error()));
+    }
+    return {};
+}
+
+result<> spawner::admit(const started_sandbox& made, std::uint32_t slot, unique_fd& go) const {
     if (auto ok = map_ids(made.init, host_id_base + slot); !ok) {
         return ok;
     }

@@ -13,8 +13,9 @@ namespace hearth::sandbox {
 
 enum class status_kind : std::uint32_t {
     failed = 1,  // a step of contain() failed: value is its errno, stage its name
-    sealed = 2,  // every layer is in place and Python's execve succeeded
+    sealed = 2,  // every layer is in place and Python runs
     ended = 3,   // Python ended: value is its wait status
+    shell = 4,   // everything but Python is in place: the zygote may fork
 };
 
 struct status_record {

@@ -32,6 +32,9 @@ import hearth_logging as logging_setup  # noqa: E402
 
 sys.path.remove("/runtime")
 
+# Modules that the zygote imported ahead: known as any other, unless the function brings its own.
+preloaded = frozenset()
+
 
 def flush_output():
     """Output of an invocation must be in the pipe before its result is on the way."""
@@ -60,10 +63,21 @@ def set_up_environment(parameters):
         time.tzset()
 
 
+def prefer_own_modules():
+    """/code is first in the path, so its modules win over those that were imported ahead."""
+    if preloaded:
+        own = {entry.partition(".")[0] for entry in os.listdir("/code")}
+        for name in [name for name in preloaded if name.partition(".")[0] in own]:
+            del sys.modules[name]
+
+
 def initialise(parameters):
     """Imports the handler; returns it and its name. Raises errors.Reported."""
     set_up_environment(parameters)
+    # In a parked sandbox the code was mounted after the first look into the directory.
+    sys.path_importer_cache.pop("/code", None)
     os.chdir("/code")
+    prefer_own_modules()
     return function.load(parameters["handlers"])
 
 
@@ -85,7 +99,9 @@ def serve(handler, identity, log_request):
 def main():
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True, errors="backslashreplace")
+    asked_ns = time.monotonic_ns()
     nonce, parameters = channel.receive_init()
+    waited_ns = time.monotonic_ns() - asked_ns
     log_request = logging_setup.install()
     try:
         handler, name = initialise(parameters)
@@ -95,15 +111,19 @@ def main():
         return 1
     os.environ["_HANDLER"] = name
     identity = function.Identity(parameters)
-    elapsed_ms = (time.monotonic_ns() - STARTED_NS) / 1e6
+    elapsed_ms = (time.monotonic_ns() - STARTED_NS - waited_ns) / 1e6
     flush_output()
     channel.send(channel.READY, nonce, channel.encode_ready(elapsed_ms, name))
     serve(handler, identity, log_request)
     return function.exit_code
 
 
-if __name__ == "__main__":
+def run():
     code = main()
     flush_output()
     # Threads that the function left running must not keep a finished sandbox alive.
     os._exit(code)
+
+
+if __name__ == "__main__":
+    run()

@@ -95,6 +95,17 @@ void add_dev_options(CLI::App& command, dev_options& into) {
                 "How long running calls may finish after SIGTERM");
     add_seconds(command, "--idle-ttl", into.idle_ttl, "HEARTH_IDLE_TTL_SECONDS",
                 "How long a sandbox stays warm without a call");
+    command.add_option("--parked", into.parked, "Sandboxes that wait ready for a function")
+        ->envname("HEARTH_PARKED")
+        ->check(CLI::Range(0U, sandbox::parked_max))
+        ->capture_default_str();
+    command
+        .add_option(
+            "--zygote", into.zygote,
+            "Fork Python from one that is shared by all functions (on), or execute it (off)")
+        ->envname("HEARTH_ZYGOTE")
+        ->check(CLI::IsMember({"on", "off"}))
+        ->capture_default_str();
     command.add_flag("--allow-no-limits", into.allow_no_limits,
                      "Start even where the kernel cannot limit memory and processes");
     command.add_option("--log-level", into.log_level, "debug, info, warning or error")

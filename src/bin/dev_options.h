@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "base/result.h"
+#include "sandbox/protocol.h"
 
 namespace CLI {
 class App;
@@ -28,6 +29,8 @@ struct dev_options {
     seconds grace{25};
     seconds idle_ttl{600};
     bool allow_no_limits = false;
+    std::uint32_t parked = sandbox::parked_default;
+    std::string zygote = "on";
     std::string log_level = "info";
     std::string tls_certificate;
     std::string tls_key;

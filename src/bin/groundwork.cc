@@ -89,6 +89,8 @@ result<groundwork> lay_groundwork(dev_options& options) {
     auto sandboxes = sandbox::client::launch({.program = installed->sandboxd,
                                               .instance = instance_name(lock->get()),
                                               .runtime_dir = installed->python_runtime,
+                                              .parked = options.parked,
+                                              .zygote = options.zygote == "on",
                                               .allow_no_limits = options.allow_no_limits},
                                              after(start_wait));
     if (!sandboxes) {

@@ -51,28 +51,10 @@ warm_sandbox::~warm_sandbox() {
 }
 
 task<result<>> warm_sandbox::launch(const code_directory& code, deadline until) {
-    int sockets[2];
-    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) != 0) {
-        co_return fail_errno("socketpair for a sandbox");
-    }
-    control_ = unique_fd(sockets[0]);
-    const unique_fd inside(sockets[1]);
-    int pipes[2];
-    if (::pipe2(pipes, O_CLOEXEC) != 0) {
-        co_return fail_errno("pipe for a sandbox's output");
-    }
-    unique_fd output(pipes[0]);
-    const unique_fd output_inside(pipes[1]);
-    // The read end only: a write end that answers EAGAIN would lose the function's output.
-    ::fcntl(output.get(), F_SETFL, O_NONBLOCK);
-    output_ = std::make_unique<output_capture>(home_, std::move(output));
-    tasks_.spawn(watch_output(*output_, output_done_));
-
     sandbox::create_packet wanted;
     wanted.header.sandbox_id = id_;
     wanted.memory_mb = static_cast<std::uint32_t>(target_->memory_mb);
-    auto sent = co_await manager_.create(wanted, code.descriptor.get(), inside.get(),
-                                         output_inside.get(), until);
+    auto sent = co_await manager_.create(wanted, code.descriptor.get(), until);
     if (!sent) {
         co_return sent;
     }
@@ -86,6 +68,12 @@ task<result<>> warm_sandbox::launch(const code_directory& code, deadline until) 
                                                  sandbox::text_of(events_.failure->stage), ": ",
                                                  sandbox::text_of(events_.failure->text)));
     }
+    if (!events_.control_stream) {
+        co_return fail(errc::unavailable, "the sandbox ended before it was made");
+    }
+    control_ = std::move(events_.control_stream);
+    output_ = std::make_unique<output_capture>(home_, std::move(events_.output));
+    tasks_.spawn(watch_output(*output_, output_done_));
     co_return result<>{};
 }
 

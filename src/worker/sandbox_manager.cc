@@ -63,10 +63,10 @@ void sandbox_manager::forget(std::uint64_t id) {
     live_.erase(id);
 }
 
-task<result<>> sandbox_manager::create(const sandbox::create_packet& wanted, int code, int control,
-                                       int output, deadline until) {
+task<result<>> sandbox_manager::create(const sandbox::create_packet& wanted, int code,
+                                       deadline until) {
     for (;;) {
-        auto sent = client_.create(wanted, code, control, output);
+        auto sent = client_.create(wanted, code);
         if (sent || sent.error().code != errc::limit_exceeded) {
             co_return sent;
         }
@@ -112,6 +112,8 @@ void sandbox_manager::deliver(sandbox::received_event received) {
     }
     sandbox_events& events = *found->second;
     if (std::holds_alternative<sandbox::created_packet>(received.what)) {
+        events.control_stream = std::move(received.control_stream);
+        events.output = std::move(received.output);
         events.memory_peak = std::move(received.memory_peak);
         events.answered.set();
     } else if (auto* failed = std::get_if<sandbox::create_failed_packet>(&received.what)) {

@@ -21,6 +21,8 @@ class sandbox_events {
 public:
     event answered;  // created, create_failed or exited has come
     std::optional<sandbox::create_failed_packet> failure;
+    unique_fd control_stream;
+    unique_fd output;
     unique_fd memory_peak;
     event ended;  // exited has come, or sandboxd is gone
     std::optional<sandbox::exited_packet> exit;
@@ -51,9 +53,8 @@ public:
     // A fresh id, registered until forget().
     [[nodiscard]] std::uint64_t add(sandbox_events& events);
     void forget(std::uint64_t id);
-    // Waits while the socket is full. The descriptors stay the caller's.
-    task<result<>> create(const sandbox::create_packet& wanted, int code, int control, int output,
-                          deadline until);
+    // Waits while the socket is full. The descriptor stays the caller's.
+    task<result<>> create(const sandbox::create_packet& wanted, int code, deadline until);
     // Never fails: the request goes out as soon as the socket takes it.
     void kill(std::uint64_t id);
 

@@ -16,6 +16,7 @@
 
 #include "base/concat.h"
 #include "base/json.h"
+#include "sandbox/spawner.h"
 
 namespace hearth::sandbox::testing {
 namespace {
@@ -146,12 +147,23 @@ answer test_sandbox::invoke(std::string_view event, std::string_view request_id)
     return receive();
 }
 
+start_way tested_way() {
+    const char* name = std::getenv("HEARTH_TEST_WAY");
+    const std::string_view way = name == nullptr ? "program" : name;
+    if (way == "parked") {
+        return start_way::parked;
+    }
+    return way == "zygote" ? start_way::zygote : start_way::program;
+}
+
 launch_options default_options() {
     static std::atomic<int> count = 0;
     return {.program = HEARTH_SANDBOXD_PATH,
             .instance = concat("test-", ::getpid(), "-", ++count),
             .runtime_dir = HEARTH_RUNTIME_DIR,
-            .slots = 32};
+            .slots = 32,
+            .parked = tested_way() == start_way::parked ? 2U : 0U,
+            .zygote = tested_way() != start_way::program};
 }
 
 init_parameters default_parameters(std::string handler) {
@@ -170,31 +182,67 @@ sandbox_host::sandbox_host(const launch_options& options) {
         give_up(launched.error().message);
     }
     client_ = std::make_unique<client>(std::move(*launched));
+    parks_ = options.parked > 0 && tested_way() == start_way::parked;
+    if (options.zygote) {
+        await_zygote();
+    }
+}
+
+void sandbox_host::await_zygote() {
+    while (!has_zygote_) {
+        if (!keep(next_event())) {
+            give_up("an answer that nobody waits for");
+        }
+    }
+}
+
+bool sandbox_host::keep(const received_event& next) {
+    if (const auto* exited = std::get_if<exited_packet>(&next.what)) {
+        exits_[exited->header.sandbox_id] = *exited;
+        return true;
+    }
+    if (const auto* pool = std::get_if<pool_packet>(&next.what)) {
+        parked_ = pool->parked;
+        has_zygote_ = pool->zygote == 1;
+        return true;
+    }
+    return false;
+}
+
+void sandbox_host::await_parked(std::uint32_t count) {
+    while (parked_ < count) {
+        if (!keep(next_event())) {
+            give_up("an answer that nobody waits for");
+        }
+    }
 }
 
 event sandbox_host::try_create(const code_directory& code, std::unique_ptr<test_sandbox>& out,
                                create_packet wanted) {
-    std::array<int, 2> stream{};
-    std::array<int, 2> pipe{};
-    EXPECT_EQ(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, stream.data()), 0);
-    EXPECT_EQ(::pipe2(pipe.data(), O_CLOEXEC), 0);
-    const unique_fd their_stream(stream[1]);
-    const unique_fd their_output(pipe[1]);
+    const bool use_parked = parks_ && fits_parked(wanted);
+    while (use_parked && parked_ == 0) {
+        keep(next_event());
+    }
     wanted.header.sandbox_id = next_id_++;
-    out = std::make_unique<test_sandbox>(wanted.header.sandbox_id, unique_fd(stream[0]),
-                                         unique_fd(pipe[0]));
-    auto sent = client_->create(wanted, code.descriptor(), their_stream.get(), their_output.get());
+    auto sent = client_->create(wanted, code.descriptor());
     if (!sent) {
         give_up(sent.error().message);
     }
     for (;;) {
         received_event next = next_event();
-        if (const auto* exited = std::get_if<exited_packet>(&next.what)) {
-            exits_[exited->header.sandbox_id] = *exited;
+        if (keep(next)) {
             continue;
         }
         if (const auto* created = std::get_if<created_packet>(&next.what)) {
+            // The test reads with threads, which may block.
+            ::fcntl(next.output.get(), F_SETFL, 0);
+            out = std::make_unique<test_sandbox>(
+                created->header.sandbox_id, std::move(next.control_stream), std::move(next.output));
             out->created = *created;
+            if (use_parked) {
+                EXPECT_EQ(created->way, start_way::parked);
+            }
+            parked_ -= created->way == start_way::parked ? 1 : 0;
             out->memory_peak = std::move(next.memory_peak);
         }
         return next.what;
@@ -227,10 +275,7 @@ received_event sandbox_host::next_event() {
 
 exited_packet sandbox_host::await_exit(const test_sandbox& which) {
     while (!exits_.contains(which.id())) {
-        received_event next = next_event();
-        if (const auto* exited = std::get_if<exited_packet>(&next.what)) {
-            exits_[exited->header.sandbox_id] = *exited;
-        }
+        keep(next_event());
     }
     return exits_[which.id()];
 }

@@ -88,6 +88,9 @@ private:
     std::uint64_t nonce_ = 0;
 };
 
+// Which way the sandboxes of default_options() are made: the suites about what a function meets
+// inside run once for each. From the environment variable HEARTH_TEST_WAY.
+[[nodiscard]] start_way tested_way();
 [[nodiscard]] launch_options default_options();
 [[nodiscard]] init_parameters default_parameters(std::string handler = "main.handler");
 
@@ -104,11 +107,25 @@ public:
     exited_packet await_exit(const test_sandbox& which);
     void kill(const test_sandbox& which);
     received_event next_event();
+    // Waits until `count` sandboxes wait for a function.
+    void await_parked(std::uint32_t count);
+    // Waits until Python can be forked.
+    void await_zygote();
+    void await_next_zygote() {
+        has_zygote_ = false;
+        await_zygote();
+    }
     [[nodiscard]] client& control() { return *client_; }
     void disconnect(int expected_exit_code = 0);
 
 private:
+    // Takes note of an event that answers no request; false for others.
+    bool keep(const received_event& next);
+
     std::unique_ptr<client> client_;
+    bool parks_ = false;
+    bool has_zygote_ = false;
+    std::uint32_t parked_ = 0;
     std::uint64_t next_id_ = 1;
     std::map<std::uint64_t, exited_packet> exits_;
 };

@@ -62,7 +62,7 @@ TEST(protocol, a_request_needs_its_exact_size_version_type_and_descriptors) {
     EXPECT_FALSE(decode_request(whole, 0).has_value());
 
     auto packet = good;
-    packet.header.version = 2;
+    packet.header.version = 99;
     EXPECT_FALSE(accepts(packet));
     packet = good;
     packet.header.reserved = 1;
@@ -89,9 +89,20 @@ TEST(protocol, events_are_checked_as_strictly) {
     EXPECT_FALSE(decode_event(bytes_of(failed), 0).has_value());
 
     created_packet created{.init_pid = 42};
-    EXPECT_TRUE(decode_event(bytes_of(created), 1).has_value());
-    created.init_pid = 0;
+    EXPECT_TRUE(decode_event(bytes_of(created), 2).has_value());
+    EXPECT_TRUE(decode_event(bytes_of(created), 3).has_value());
     EXPECT_FALSE(decode_event(bytes_of(created), 1).has_value());
+    EXPECT_FALSE(decode_event(bytes_of(created), 4).has_value());
+    created.way = start_way{0};
+    EXPECT_FALSE(decode_event(bytes_of(created), 2).has_value());
+    created.way = start_way::parked;
+    created.init_pid = 0;
+    EXPECT_FALSE(decode_event(bytes_of(created), 2).has_value());
+
+    pool_packet pool{.parked = parked_max};
+    EXPECT_TRUE(decode_event(bytes_of(pool), 0).has_value());
+    ++pool.parked;
+    EXPECT_FALSE(decode_event(bytes_of(pool), 0).has_value());
 
     hello_packet hello{.slots = 1};
     EXPECT_TRUE(decode_event(bytes_of(hello), 0).has_value());

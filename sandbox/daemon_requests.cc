@@ -1,0 +1,217 @@
+#include <algorithm>
+
+#include <sys/epoll.h>
+#include <sys/stat.h>
+
+#include "base/concat.h"
+#include "base/log.h"
+#include "sandbox/daemon.h"
+
+// What a worker asks for, and the answers to it.
+
+namespace hearth::sandbox {
+namespace {
+
+constexpr int requests_per_turn = 16;  // so that sandboxes are served between requests
+// Making parked ones takes processor time from functions that were just started.
+constexpr milliseconds quiet_before_parking{20};
+
+// A worker sends a directory; anything else could mislead.
+bool is_as_promised(const received_packet& packet) {
+    struct stat code{};
+    return ::fstat(packet.descriptors[0].get(), &code) == 0 && S_ISDIR(code.st_mode);
+}
+
+std::uint32_t microseconds_since(steady_time start) {
+    return static_cast<std::uint32_t>(
+        std::chrono::duration_cast<microseconds>(steady_clock::now() - start).count());
+}
+
+}  // namespace
+
+result<> daemon::handle_socket() {
+    if (auto ok = outbox_.flush(); !ok) {
+        return ok;
+    }
+    for (int i = 0; i < requests_per_turn && outbox_.empty(); ++i) {
+        received_packet packet;
+        auto state = receive_packet(socket_, packet);
+        if (!state) {
+            return propagate(state);
+        }
+        if (*state == receive_state::closed) {
+            socket_open_ = false;
+            return {};
+        }
+        if (*state == receive_state::empty) {
+            break;
+        }
+        if (auto ok = handle_request(packet); !ok) {
+            return ok;
+        }
+    }
+    return {};
+}
+
+result<> daemon::handle_request(received_packet& packet) {
+    auto wanted = decode_request(packet.view(), packet.descriptor_count);
+    if (!wanted) {
+        return propagate(wanted);
+    }
+    if (const auto* create = std::get_if<create_packet>(&*wanted)) {
+        return handle_create(*create, packet);
+    }
+    const std::uint64_t id = std::get<kill_packet>(*wanted).header.sandbox_id;
+    if (sandbox_entry* entry = table_.find(id); entry != nullptr) {
+        entry->killed_on_request = true;
+        kill(*entry);
+    } else if (std::erase_if(waiting_, [id](const waiting_create& each) {
+                   return each.wanted.header.sandbox_id == id;
+               }) > 0) {
+        return report_failure(id, "killed",
+                              {errc::cancelled, "it was killed before it started", ECANCELED});
+    }
+    return {};
+}
+
+result<> daemon::handle_create(const create_packet& wanted, received_packet& packet) {
+    const steady_time requested_at = steady_clock::now();
+    const std::uint64_t id = wanted.header.sandbox_id;
+    if (!is_as_promised(packet)) {
+        return fail(errc::protocol, "a create request without a code directory");
+    }
+    if (table_.contains(id) || std::ranges::any_of(waiting_, [id](const waiting_create& each) {
+            return each.wanted.header.sandbox_id == id;
+        })) {
+        return fail(errc::protocol, concat("a create request for the live sandbox ", id));
+    }
+    park_at_ = std::max(park_at_, requested_at + quiet_before_parking);
+    unique_fd code = std::move(packet.descriptors[0]);
+    if (!parked_slots_.empty() && fits_parked(wanted)) {
+        sandbox_entry& longest = *table_.at_slot(parked_slots_.front());
+        return use_parked(longest, wanted, code.get(), requested_at);
+    }
+    if (!table_.has_free_slot()) {
+        if (!evict_parked()) {
+            return report_failure(id, "slots",
+                                  {errc::limit_exceeded, "every slot is in use", EAGAIN});
+        }
+        waiting_.push_back({wanted, std::move(code), requested_at});
+        return {};
+    }
+    return start({wanted, std::move(code), requested_at});
+}
+
+// Slots that are given up by evicted sandboxes.
+result<> daemon::serve_waiting() {
+    while (!waiting_.empty() && table_.has_free_slot()) {
+        waiting_create next = std::move(waiting_.front());
+        waiting_.pop_front();
+        if (auto ok = start(std::move(next)); !ok) {
+            return ok;
+        }
+    }
+    return {};
+}
+
+result<> daemon::start(waiting_create request) {
+    const std::uint64_t id = request.wanted.header.sandbox_id;
+    const std::uint32_t slot = *table_.take_slot();
+    const bool by_zygote = spawner_.zygotes().ready() && !request.without_zygote;
+    const start_way way = by_zygote ? start_way::zygote : start_way::program;
+    auto started = spawner_.start(request.wanted, slot, request.code.get(), way);
+    if (!started) {
+        table_.give_back_slot(slot);
+        return report_failure(id, started.error().stage, started.error().cause);
+    }
+    ++starting_;
+    return watch_sandbox(table_.insert({.id = id,
+                                        .slot = slot,
+                                        .way = way,
+                                        .process = std::move(*started),
+                                        .requested_at = request.requested_at,
+                                        .wanted = request.wanted,
+                                        .code = std::move(request.code)}));
+}
+
+// Init says that all is in place but Python.
+void daemon::fork_python(sandbox_entry& entry) {
+    auto asked = spawner_.fork_python(entry.process);
+    if (!asked) {
+        entry.failure =
+            status_record{.kind = status_kind::failed, .value = asked.error().cause.os_error};
+        set_text(entry.failure->stage, asked.error().stage);
+        kill(entry);
+    }
+}
+
+// What failed may be the zygote; executing Python needs none.
+bool daemon::deserves_another_try(const sandbox_entry& entry) {
+    return entry.way == start_way::zygote && !entry.was_sealed && entry.code &&
+           !entry.killed_on_request && !entry.missed_start_deadline;
+}
+
+result<> daemon::watch_sandbox(sandbox_entry& entry) {
+    auto memory_event = entry.process.group.watch_out_of_memory();
+    if (!memory_event) {
+        // Without it only the offender dies, and the end still tells of it.
+        log::warning("out-of-memory events cannot be watched",
+                     {{"error", memory_event.error().message}});
+    } else if (*memory_event) {
+        entry.memory_event = std::move(*memory_event);
+        if (auto ok = watch(entry.memory_event.get(), source::memory, entry.slot, EPOLLIN); !ok) {
+            return ok;
+        }
+    }
+    if (auto ok = watch(entry.process.status.get(), source::status, entry.slot, EPOLLIN); !ok) {
+        return ok;
+    }
+    return watch(entry.process.init_pidfd.get(), source::process, entry.slot, EPOLLIN);
+}
+
+// A failure kills it, and its end is reported as the request's failure.
+result<> daemon::use_parked(sandbox_entry& entry, const create_packet& wanted, int code,
+                            steady_time requested_at) {
+    std::erase(parked_slots_, entry.slot);
+    table_.assign(entry, wanted.header.sandbox_id);
+    entry.requested_at = requested_at;
+    auto specialised = spawner_.specialise(entry.process, wanted, code);
+    entry.process.mount_namespace.reset();
+    if (!specialised) {
+        entry.state = sandbox_state::running;
+        entry.failure =
+            status_record{.kind = status_kind::failed, .value = specialised.error().cause.os_error};
+        set_text(entry.failure->stage, specialised.error().stage);
+        kill(entry);
+        return {};
+    }
+    return report_created(entry, start_way::parked);
+}
+
+result<> daemon::report_created(sandbox_entry& entry, start_way way) {
+    entry.state = sandbox_state::running;
+    entry.was_created = true;
+    entry.code.reset();
+    created_packet created;
+    created.header.sandbox_id = entry.id;
+    created.init_pid = entry.process.init;
+    created.way = way;
+    created.setup_usec = microseconds_since(entry.requested_at);
+    return outbox_.send(bytes_of(created),
+                        {std::move(entry.process.control_stream), std::move(entry.process.output),
+                         entry.process.group.open_memory_peak()});
+}
+
+result<> daemon::report_failure(std::uint64_t id, std::string_view stage, const error& cause) {
+    create_failed_packet failed;
+    failed.header.sandbox_id = id;
+    failed.os_error = cause.os_error;
+    set_text(failed.stage, stage);
+    set_text(failed.text, cause.message);
+    log::warning(
+        "a sandbox was not made",
+        {{"sandbox", id}, {"stage", stage}, {"errno", cause.os_error}, {"error", cause.message}});
+    return outbox_.send(bytes_of(failed));
+}
+
+}  // namespace hearth::sandbox

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <string>
+
+#include <sys/types.h>
+
+#include "base/result.h"
+
+// The Python interpreter inside hearth-zygote: started once, with everything imported that many
+// functions need, and then forked. Main thread only; there must never be another.
+
+namespace hearth::sandbox::embedded_python {
+
+// Starts the interpreter as `python` with the flags of a sandbox (spawner.cc) would, and prepares
+// /runtime/hearth_zygote.py. errc::unavailable when `python` is of another version.
+[[nodiscard]] result<> prepare(const std::string& python);
+
+// Around a fork: before and after it in the parent, and in the child before serve().
+void before_fork();
+void after_fork_in_parent();
+void after_fork_in_child();
+
+// In a sealed child: makes fresh what siblings must not share and serves the control stream.
+[[noreturn]] void serve();
+
+}  // namespace hearth::sandbox::embedded_python

@@ -1,0 +1,56 @@
+#include "sandbox/join.h"
+
+#include <array>
+#include <cerrno>
+
+#include <unistd.h>
+
+#include "sandbox/capabilities.h"
+#include "sandbox/descriptors.h"
+#include "sandbox/landlock.h"
+#include "sandbox/namespaces.h"
+#include "sandbox/rlimits.h"
+#include "sandbox/status_pipe.h"
+
+namespace hearth::sandbox {
+namespace {
+
+struct step {
+    const char* name;
+    bool (*run)(joining& plan) noexcept;
+};
+
+// clang-format off
+constexpr std::array steps{
+    // Mounts, network, ipc, host name and cgroup view, with the root that init pivoted into.
+    step{"join namespaces", [](joining& plan) noexcept { return join_namespaces(plan.init); }},
+    // The nested one that init ended in. From here on the process owns no mount and no network.
+    step{"join user namespace", [](joining& plan) noexcept { return join_user_namespace(plan.init); }},
+    step{"identity", [](joining&) noexcept { return take_user(); }},
+    step{"session", [](joining&) noexcept { return new_session(); }},
+    // Closes init's pidfd and all that the zygote had open.
+    step{"descriptors", [](joining& plan) noexcept { return arrange_descriptors(plan.control_stream, plan.output, plan.status); }},
+    step{"resource limits", [](joining& plan) noexcept { return set_resource_limits(plan.pids, plan.file_bytes_max); }},
+    step{"capabilities", [](joining&) noexcept { return drop_capabilities(); }},
+    // Needs no_new_privs, and paths as they will be.
+    step{"Landlock", [](joining& plan) noexcept { return restrict_by_landlock(plan.landlock); }},
+    // After the last change of credentials, and as execve would leave it.
+    step{"dumpable", [](joining&) noexcept { return make_dumpable(); }},
+    step{"seccomp", [](joining& plan) noexcept { return load_filter(*plan.filter); }},
+};
+// clang-format on
+
+}  // namespace
+
+void join(joining& plan) noexcept {
+    for (const step& each : steps) {
+        if (!each.run(plan)) {
+            write_status(plan.status, status_kind::failed, errno, each.name);
+            ::_exit(1);
+        }
+    }
+    write_status(plan.status, status_kind::sealed, 0);
+    ::close(plan.status);
+}
+
+}  // namespace hearth::sandbox

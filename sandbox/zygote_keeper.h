@@ -1,0 +1,87 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <sys/types.h>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "base/unique_fd.h"
+#include "sandbox/zygote_protocol.h"
+
+namespace hearth::sandbox {
+
+// Siblings share what the zygote chose at its start: the hash secret and the layout of memory. Each
+// zygote is therefore replaced after this many forks and this long.
+inline constexpr std::uint32_t zygote_forks_max = 5'000;
+inline constexpr seconds zygote_age_max{30 * 60};
+
+// Keeps one zygote running for sandboxd: starts it, replaces it when it is worn out or has died,
+// and passes fork requests on. A new one is started before the old one goes. Sandboxes outlive the
+// zygote that they came from. Never blocks.
+class zygote_keeper {
+public:
+    // `program` is hearth-zygote (O_PATH); without it there never is a zygote.
+    [[nodiscard]] static result<zygote_keeper> make(unique_fd program, std::string python,
+                                                    std::span<const char* const> environment);
+
+    // Readable when dispatch() has something to do.
+    [[nodiscard]] int descriptor() const { return epoll_.get(); }
+    void dispatch();
+
+    [[nodiscard]] bool ready() const { return current_.has_value(); }
+    // There will be one in a moment.
+    [[nodiscard]] bool starting() const { return next_.has_value() && !current_; }
+
+    // The descriptors stay the caller's. What becomes of it is told on the sandbox's status pipe.
+    [[nodiscard]] result<> fork(const fork_request& request, std::span<const int> descriptors);
+    // How it ended; a zygote whose forks keep failing is replaced.
+    void note_fork(bool succeeded);
+
+    // Ends every zygote and waits for it.
+    void shut_down();
+
+private:
+    struct generation {
+        pid_t process = -1;
+        unique_fd pidfd;
+        unique_fd socket;
+        steady_time started_at;
+        std::uint32_t forks = 0;
+    };
+    enum class greeting { none, ready, refused };
+
+    zygote_keeper(unique_fd program, std::string python, std::span<const char* const> environment)
+        : program_(std::move(program)),
+          python_(std::move(python)),
+          environment_(environment.begin(), environment.end()) {}
+
+    [[nodiscard]] result<generation> launch() const;
+    [[nodiscard]] result<> watch(int fd) const;
+    void start_next();
+    void check_next();
+    void retire_current();
+    void delay_start();
+    void arm_timer() const;
+    [[nodiscard]] bool is_worn_out() const;
+    [[nodiscard]] static greeting read_greeting(const generation& from);
+    [[nodiscard]] static bool has_ended(const generation& which);
+
+    unique_fd program_;
+    std::string python_;
+    std::vector<const char*> environment_;
+    unique_fd epoll_;
+    unique_fd timer_;
+    std::optional<generation> current_;
+    std::optional<generation> next_;
+    std::vector<generation> retired_;  // on their way out
+    steady_time start_at_;             // not before
+    milliseconds start_pause_{0};      // after a failure; doubles
+    std::uint32_t failed_forks_ = 0;   // in a row
+};
+
+}  // namespace hearth::sandbox
