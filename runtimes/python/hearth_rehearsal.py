@@ -2,7 +2,7 @@
 
 import os
 
-EVENT = '{"handlers": ["main.handler"], "memoryMb": 128, "env": {"NAME": "value"}, "list": [1, 2.5, null]}'
+EVENT = '{"handlers": ["main.handler"], "env": {"NAME": "value"}, "list": [1, 2.5, null]}'
 
 
 class Example:
