@@ -28,6 +28,10 @@ bool await_go(containment& plan) noexcept {
     return got == 1;
 }
 
+bool place_descriptors(containment& plan) noexcept {
+    return arrange_descriptors(plan.control_stream, plan.output, plan.init.status, plan.parent);
+}
+
 struct step {
     const char* name;
     bool (*run)(containment& plan) noexcept;
@@ -52,7 +56,7 @@ constexpr std::array steps{
     step{"code mount", [](containment& plan) noexcept { return mount_code(plan.code_mount); }},
     step{"pivot_root", [](containment&) noexcept { return pivot_into_root(); }},
     // No descriptor that reaches outside is left from here on.
-    step{"descriptors", [](containment& plan) noexcept { return arrange_descriptors(plan.control_stream, plan.output, plan.init.status, plan.parent); }},
+    step{"descriptors", place_descriptors},
     step{"resource limits", [](containment& plan) noexcept { return set_resource_limits(plan.pids, plan.tmp_bytes); }},
     // Needs capabilities of the first user namespace, which the next steps give up.
     step{"nested user namespace", [](containment&) noexcept { return enter_nested_user_namespace(); }},

@@ -15,6 +15,18 @@
 namespace hearth::sandbox {
 namespace {
 
+bool join_user(joining& plan) noexcept {
+    return join_user_namespace(plan.init);
+}
+
+bool place_descriptors(joining& plan) noexcept {
+    return arrange_descriptors(plan.control_stream, plan.output, plan.status);
+}
+
+bool limit_resources(joining& plan) noexcept {
+    return set_resource_limits(plan.pids, plan.file_bytes_max);
+}
+
 struct step {
     const char* name;
     bool (*run)(joining& plan) noexcept;
@@ -25,12 +37,12 @@ constexpr std::array steps{
     // Mounts, network, ipc, host name and cgroup view, with the root that init pivoted into.
     step{"join namespaces", [](joining& plan) noexcept { return join_namespaces(plan.init); }},
     // The nested one that init ended in. From here on the process owns no mount and no network.
-    step{"join user namespace", [](joining& plan) noexcept { return join_user_namespace(plan.init); }},
+    step{"join user namespace", join_user},
     step{"identity", [](joining&) noexcept { return take_user(); }},
     step{"session", [](joining&) noexcept { return new_session(); }},
     // Closes init's pidfd and all that the zygote had open.
-    step{"descriptors", [](joining& plan) noexcept { return arrange_descriptors(plan.control_stream, plan.output, plan.status); }},
-    step{"resource limits", [](joining& plan) noexcept { return set_resource_limits(plan.pids, plan.file_bytes_max); }},
+    step{"descriptors", place_descriptors},
+    step{"resource limits", limit_resources},
     step{"capabilities", [](joining&) noexcept { return drop_capabilities(); }},
     // Needs no_new_privs, and paths as they will be.
     step{"Landlock", [](joining& plan) noexcept { return restrict_by_landlock(plan.landlock); }},

@@ -33,7 +33,8 @@ import hearth_logging as logging_setup  # noqa: E402
 sys.path.remove("/runtime")
 
 # Modules that the zygote imported ahead: known as any other, unless the function brings its own.
-preloaded = frozenset()
+# Of each name at the top the modules below it.
+preloaded = {}
 
 
 def flush_output():
@@ -66,9 +67,9 @@ def set_up_environment(parameters):
 def prefer_own_modules():
     """/code is first in the path, so its modules win over those that were imported ahead."""
     if preloaded:
-        own = {entry.partition(".")[0] for entry in os.listdir("/code")}
-        for name in [name for name in preloaded if name.partition(".")[0] in own]:
-            del sys.modules[name]
+        for entry in os.listdir("/code"):
+            for name in preloaded.get(entry.partition(".")[0], ()):
+                sys.modules.pop(name, None)
 
 
 def initialise(parameters):
