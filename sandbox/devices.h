@@ -12,7 +12,8 @@ namespace hearth::sandbox {
 
 inline constexpr std::array device_paths{"/dev/null", "/dev/zero", "/dev/full", "/dev/random",
                                          "/dev/urandom"};
-inline constexpr std::uint64_t device_attributes = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC;
+inline constexpr std::uint64_t device_attributes =
+    MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NOEXEC;
 
 struct device_link {
     const char* path;

@@ -8,6 +8,7 @@
 #include <netinet/tcp.h>
 #include <sched.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <termios.h>
 
@@ -53,10 +54,6 @@ constexpr std::array allowed{
     "epoll_wait",
     "epoll_pwait",
     "epoll_pwait2",
-    "inotify_init",
-    "inotify_init1",
-    "inotify_add_watch",
-    "inotify_rm_watch",
     // files
     "open",
     "openat",
@@ -123,7 +120,6 @@ constexpr std::array allowed{
     "munmap",
     "mremap",
     "mprotect",
-    "madvise",
     "msync",
     "mincore",
     "membarrier",
@@ -225,17 +221,20 @@ constexpr std::array allowed{
     "accept4",
     "getsockname",
     "getpeername",
-    "sendto",
     "recvfrom",
-    "sendmsg",
     "recvmsg",
-    "sendmmsg",
     "recvmmsg",
     "shutdown",
     "getsockopt",
 };
 
 constexpr std::array absent{
+    // Watches sit on inodes, and those of /usr are everybody's: a watch tells which files other
+    // sandboxes and the host open.
+    "inotify_init",
+    "inotify_init1",
+    "inotify_add_watch",
+    "inotify_rm_watch",
     "clone3",  // its flags are behind a pointer; C libraries fall back to clone
     "io_uring_setup",
     "io_uring_enter",
@@ -287,6 +286,10 @@ constexpr argument_rule socket_of(std::uint32_t family, std::uint32_t type,
             .second = {.index = 1, .mask = socket_type, .value = type},
             .third = {.index = 2, .mask = whole, .value = protocol}};
 }
+// Urgent bytes on unix sockets are little used kernel code that sandboxes have been left by.
+constexpr argument_rule send_by(const char* call, unsigned flags_index) {
+    return {.call = call, .first = {.index = flags_index, .mask = MSG_OOB, .value = 0}};
+}
 constexpr argument_rule pair_of(std::uint32_t type) {
     return {.call = "socketpair",
             .first = {.index = 0, .mask = whole, .value = AF_UNIX},
@@ -317,6 +320,32 @@ constexpr std::array rules{
     socket_of(AF_INET6, SOCK_DGRAM, IPPROTO_UDP),
     pair_of(SOCK_STREAM),
     pair_of(SOCK_DGRAM),
+
+    send_by("sendto", 3),
+    send_by("sendmsg", 2),
+    send_by("sendmmsg", 3),
+
+    // No MADV_MERGEABLE: whether a page was merged tells what another sandbox holds. Nor what
+    // reaches page tables or page cache beyond the own ones.
+    equals("madvise", 2, MADV_NORMAL),
+    equals("madvise", 2, MADV_RANDOM),
+    equals("madvise", 2, MADV_SEQUENTIAL),
+    equals("madvise", 2, MADV_WILLNEED),
+    equals("madvise", 2, MADV_DONTNEED),
+    equals("madvise", 2, MADV_FREE),
+    equals("madvise", 2, MADV_REMOVE),
+    equals("madvise", 2, MADV_DONTFORK),
+    equals("madvise", 2, MADV_DOFORK),
+    equals("madvise", 2, MADV_HUGEPAGE),
+    equals("madvise", 2, MADV_NOHUGEPAGE),
+    equals("madvise", 2, MADV_DONTDUMP),
+    equals("madvise", 2, MADV_DODUMP),
+    equals("madvise", 2, MADV_WIPEONFORK),
+    equals("madvise", 2, MADV_KEEPONFORK),
+    equals("madvise", 2, MADV_POPULATE_READ),
+    equals("madvise", 2, MADV_POPULATE_WRITE),
+    equals("madvise", 2, 102),  // MADV_GUARD_INSTALL and _REMOVE: stack guards of newer C libraries
+    equals("madvise", 2, 103),
 
     // No packet filters, no upper-layer protocols, no netfilter tables.
     option(SOL_SOCKET, SO_REUSEADDR),
