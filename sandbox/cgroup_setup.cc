@@ -156,8 +156,8 @@ result<> cgroup_tree::find_hierarchies(const std::string& instance) {
     if (!layout->unified_mount.empty() && has_controllers(layout->unified_mount)) {
         return use_unified(layout->unified_mount, instance);
     }
-    // Hybrid: at the roots and not below the own cgroup, which differs from one session to the next,
-    // so that a start finds what a killed run left wherever that was started from.
+    // Hybrid: at the roots and not below the own cgroup, which differs from one session to the
+    // next, so that a start finds what a killed run left wherever that was started from.
     if (!layout->unified_mount.empty()) {
         hierarchies_.push_back(
             {.path = concat(layout->unified_mount, "/hearth-", instance), .is_v2 = true});

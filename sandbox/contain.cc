@@ -37,37 +37,81 @@ struct step {
     bool (*run)(containment& plan) noexcept;
 };
 
-// clang-format off
 constexpr std::array steps{
     // The cgroups have their limits, and hold this process before it does anything.
-    step{"cgroups", [](containment& plan) noexcept { return enter_cgroups(plan.task_lists); }},
+    step{"cgroups",
+         [](containment& plan) noexcept {
+             return enter_cgroups(plan.task_lists);
+         }},
     // Until its ids are mapped.
     step{"wait for sandboxd", await_go},
-    step{"identity", [](containment&) noexcept { return take_identity(); }},
+    step{"identity",
+         [](containment&) noexcept {
+             return take_identity();
+         }},
     // After the change of user, which clears it.
-    step{"parent-death signal", [](containment& plan) noexcept { return die_with_parent(plan.parent); }},
-    step{"session", [](containment&) noexcept { return new_session() && set_host_name(); }},
+    step{"parent-death signal",
+         [](containment& plan) noexcept {
+             return die_with_parent(plan.parent);
+         }},
+    step{"session",
+         [](containment&) noexcept {
+             return new_session() && set_host_name();
+         }},
     // While the host's /proc is still there.
-    step{"namespace limits", [](containment&) noexcept { return forbid_namespaces(); }},
-    step{"root template", [](containment& plan) noexcept { return enter_template(plan.root); }},
-    step{"tmpfs", [](containment& plan) noexcept { return mount_scratch(plan.tmp_bytes, plan.shm_bytes); }},
-    // Before the host's /proc goes: the kernel mounts a new one only beside one that is fully visible.
-    step{"proc", [](containment&) noexcept { return mount_proc(); }},
-    step{"code mount", [](containment& plan) noexcept { return mount_code(plan.code_mount); }},
-    step{"pivot_root", [](containment&) noexcept { return pivot_into_root(); }},
+    step{"namespace limits",
+         [](containment&) noexcept {
+             return forbid_namespaces();
+         }},
+    step{"root template",
+         [](containment& plan) noexcept {
+             return enter_template(plan.root);
+         }},
+    step{"tmpfs",
+         [](containment& plan) noexcept {
+             return mount_scratch(plan.tmp_bytes, plan.shm_bytes);
+         }},
+    // Before the host's /proc goes: the kernel mounts a new one only beside one that is fully
+    // visible.
+    step{"proc",
+         [](containment&) noexcept {
+             return mount_proc();
+         }},
+    step{"code mount",
+         [](containment& plan) noexcept {
+             return mount_code(plan.code_mount);
+         }},
+    step{"pivot_root",
+         [](containment&) noexcept {
+             return pivot_into_root();
+         }},
     // No descriptor that reaches outside is left from here on.
     step{"descriptors", place_descriptors},
-    step{"resource limits", [](containment& plan) noexcept { return set_resource_limits(plan.pids, plan.tmp_bytes); }},
+    step{"resource limits",
+         [](containment& plan) noexcept {
+             return set_resource_limits(plan.pids, plan.tmp_bytes);
+         }},
     // Needs capabilities of the first user namespace, which the next steps give up.
-    step{"nested user namespace", [](containment&) noexcept { return enter_nested_user_namespace(); }},
-    step{"capabilities", [](containment&) noexcept { return drop_capabilities(); }},
+    step{"nested user namespace",
+         [](containment&) noexcept {
+             return enter_nested_user_namespace();
+         }},
+    step{"capabilities",
+         [](containment&) noexcept {
+             return drop_capabilities();
+         }},
     // Needs no_new_privs, and paths as they will be.
-    step{"Landlock", [](containment& plan) noexcept { return restrict_by_landlock(plan.landlock); }},
+    step{"Landlock",
+         [](containment& plan) noexcept {
+             return restrict_by_landlock(plan.landlock);
+         }},
     // Again: entering a user namespace is a change of credentials.
-    step{"parent-death signal", [](containment&) noexcept { return die_with_parent(parent_descriptor); }},
+    step{"parent-death signal",
+         [](containment&) noexcept {
+             return die_with_parent(parent_descriptor);
+         }},
     // Seccomp is last of all; init loads it in Python's process and in its own.
 };
-// clang-format on
 
 }  // namespace
 

@@ -26,8 +26,8 @@ class ProtocolError(Exception):
 def _receive():
     """One frame as (type, nonce, payload), or None at the end of the stream.
 
-    The worker sends the next frame only after the answer to the last, so whatever arrives belongs to
-    one frame and nothing is ever left over."""
+    The worker sends the next frame only after the answer to the last, so whatever arrives belongs
+    to one frame and nothing is ever left over."""
     data = _read(DESCRIPTOR, READ_BYTES)
     if not data:
         return None

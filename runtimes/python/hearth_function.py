@@ -103,8 +103,8 @@ def _import(module):
 def load(handlers):
     """The first of the candidates whose module and function exist, and its name.
 
-    With one candidate the error is about that one; with several, a module that fails to import is an
-    error at once, and only a missing one leads to the next."""
+    With one candidate the error is about that one; with several, a module that fails to import is
+    an error at once, and only a missing one leads to the next."""
     missing = None
     for handler in handlers:
         module_name, attribute = _split(handler)

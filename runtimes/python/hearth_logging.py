@@ -1,7 +1,7 @@
 """The root logger's handler, in Lambda's format: "[LEVEL]\\ttime\\trequest id\\tmessage".
 
-Importing logging costs more than everything else here together, so it is prepared but not imported: the
-handler is installed when the function imports it."""
+Importing logging costs more than everything else here together, so it is prepared but not imported:
+the handler is installed when the function imports it."""
 
 import sys
 
