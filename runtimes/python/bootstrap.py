@@ -1,8 +1,8 @@
 """What runs in a sandbox before and between a function's invocations.
 
 Started by the sandbox's init as /runtime/bootstrap.py with descriptor 3 connected to the worker.
-The frames on it are described in docs/protocol.md. Nothing here is trusted by the worker: the function
-shares this process, and may replace any part of it.
+The frames on it are described in docs/protocol.md. Nothing here is trusted by the worker: the
+function shares this process, and may replace any part of it.
 """
 
 import os
