@@ -1,7 +1,7 @@
 """Errors as Lambda reports them: {"errorMessage", "errorType", "requestId", "stackTrace"}.
 
-Exceptions are the function's own objects: their str() may raise, return megabytes or not
-return text at all. Everything taken from them is bounded, so that an error always fits its frame."""
+Exceptions are the function's own objects: their str() may raise, return megabytes or not return
+text at all. Everything taken from them is bounded, so that an error always fits its frame."""
 
 import json
 import sys
