@@ -6,9 +6,9 @@ import pathlib
 import re
 import signal
 
-from attack import (AttackTest, Background, END_WAIT_S, cgroups_of, code_of, eventually, group,
-                    in_parallel, main, process_ids, processes_of, read_text, succeeds_if,
-                    succeeds_with)
+from attack import (AttackTest, Background, END_WAIT_S, cgroups_of, code_of, eventually,
+                    group, in_parallel, main, process_ids, processes_of, read_text,
+                    succeeds_if, succeeds_with)
 from harness import StandaloneTest
 from server import sandboxd_of
 
