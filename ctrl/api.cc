@@ -302,46 +302,63 @@ task<http::response> api::run(http::request& request) {
     faas::invocation call{.job_id = make_uuid(),
                           .request_id = std::string(request.id()),
                           .event = std::move(parsed->event)};
-    const std::string job_id = call.job_id;
-    const std::string& function_id = parsed->function_id;
-    auto ended = co_await at_home([&]() -> task<result<std::optional<faas::outcome>>> {
-        auto target = co_await parts_.functions.get(function_id, soon());
-        if (!target) {
-            co_return propagate(target);
-        }
-        call.target = std::move(*target);
-        auto until = caller_deadline(request, *call.target);
-        if (!until) {
-            co_return propagate(until);
-        }
-        if (async) {
-            if (auto queued = co_await parts_.running.enqueue(call, soon()); !queued) {
-                co_return propagate(queued);
-            }
-            co_return std::nullopt;
-        }
-        auto end = co_await parts_.running.run(std::move(call), *until);
-        if (!end) {
-            co_return propagate(end);
-        }
-        co_return std::move(*end);
-    });
-    if (!ended) {
-        co_return ended.error().code == errc::deadline_exceeded && !async
-            ? timed_out(job_id, request)
-            : answer(ended.error(), request);
-    }
     if (async) {
-        json::writer out;
-        out.begin_object();
-        out.member("jobId", job_id);
-        out.member("status", faas::to_string(faas::invocation_status::queued));
-        out.end_object();
-        http::response accepted = http::response::json(202, std::move(out).take());
-        accepted.add_header("location", concat("/status/", job_id));
-        co_return accepted;
+        co_return co_await enqueue(request, std::move(call), parsed->function_id);
     }
-    co_return run_response(job_id, std::string(request.id()), function_id, std::move(**ended));
+    co_return co_await invoke(request, std::move(call), parsed->function_id);
+}
+
+task<http::response> api::enqueue(http::request& request, faas::invocation call,
+                                  const std::string& function_id) {
+    auto queued = co_await at_home([&] { return enqueue_at_home(call, function_id); });
+    if (!queued) {
+        co_return answer(queued.error(), request);
+    }
+    json::writer out;
+    out.begin_object();
+    out.member("jobId", call.job_id);
+    out.member("status", faas::to_string(faas::invocation_status::queued));
+    out.end_object();
+    http::response accepted = http::response::json(202, std::move(out).take());
+    accepted.add_header("location", concat("/status/", call.job_id));
+    co_return accepted;
+}
+
+task<result<>> api::enqueue_at_home(faas::invocation& call, const std::string& function_id) {
+    auto target = co_await parts_.functions.get(function_id, soon());
+    if (!target) {
+        co_return propagate(target);
+    }
+    call.target = std::move(*target);
+    co_return co_await parts_.running.enqueue(call, soon());
+}
+
+task<http::response> api::invoke(http::request& request, faas::invocation call,
+                                 const std::string& function_id) {
+    auto end = co_await at_home([&] { return invoke_at_home(request, call, function_id); });
+    if (!end) {
+        co_return end.error().code == errc::deadline_exceeded ? timed_out(call.job_id, request)
+                                                              : answer(end.error(), request);
+    }
+    co_return run_response(call.job_id, call.request_id, function_id, std::move(*end));
+}
+
+task<result<faas::outcome>> api::invoke_at_home(const http::request& request,
+                                                faas::invocation& call,
+                                                const std::string& function_id) {
+    auto target = co_await parts_.functions.get(function_id, soon());
+    if (!target) {
+        co_return propagate(target);
+    }
+    auto until = caller_deadline(request, **target);
+    if (!until) {
+        co_return propagate(until);
+    }
+    co_return co_await parts_.running.run({.job_id = call.job_id,
+                                           .request_id = call.request_id,
+                                           .target = std::move(*target),
+                                           .event = std::move(call.event)},
+                                          *until);
 }
 
 task<http::response> api::status(http::request& request) {
@@ -357,9 +374,12 @@ task<http::response> api::metrics(http::request&) {
     co_return out;
 }
 
+task<std::string> api::trouble_at_home() {
+    co_return parts_.unhealthy();
+}
+
 task<http::response> api::health(http::request&) {
-    const std::string trouble =
-        co_await at_home([&]() -> task<std::string> { co_return parts_.unhealthy(); });
+    const std::string trouble = co_await at_home([this] { return trouble_at_home(); });
     json::writer out;
     out.begin_object();
     out.member("status", trouble.empty() ? "ok" : "unavailable");

@@ -58,6 +58,17 @@ private:
     auto at_home(Function function);
     task<result<function_form>> read_form(http::request& request, bool json_allowed);
 
+    task<http::response> enqueue(http::request& request, faas::invocation call,
+                                 const std::string& function_id);
+    task<http::response> invoke(http::request& request, faas::invocation call,
+                                const std::string& function_id);
+
+    // On the home ring.
+    task<result<>> enqueue_at_home(faas::invocation& call, const std::string& function_id);
+    task<result<faas::outcome>> invoke_at_home(const http::request& request, faas::invocation& call,
+                                               const std::string& function_id);
+    task<std::string> trouble_at_home();
+
     parts parts_;
     api_options options_;
 };

@@ -23,10 +23,12 @@ task<void> shard::serve(uring::ring& home) {
 }
 
 task<bool> shard::drain(deadline until) {
-    return run_on(*ring_, ring_->remote_tasks(), [this, until]() -> task<bool> {
-        co_await server_->drain(until);
-        co_return true;
-    });
+    return run_on(*ring_, ring_->remote_tasks(), [this, until] { return drain_here(until); });
+}
+
+task<bool> shard::drain_here(deadline until) {
+    co_await server_->drain(until);
+    co_return true;
 }
 
 // The server's tasks and timers belong to the ring of its thread, so it may not outlive that.
@@ -36,18 +38,23 @@ void shard::close() {
 }
 
 task<shard::load> shard::measure() {
-    return run_on(*ring_, ring_->remote_tasks(), [this]() -> task<load> {
-        co_return load{.ring = ring_->statistics(),
-                       .frames_live = this_thread_frames().live,
-                       .connections = server_->connection_count(),
-                       .connections_accepted = server_->counters().accepted,
-                       .operations_in_flight = ring_->in_flight()};
-    });
+    return run_on(*ring_, ring_->remote_tasks(), [this] { return measure_here(); });
+}
+
+task<shard::load> shard::measure_here() {
+    co_return load{.ring = ring_->statistics(),
+                   .frames_live = this_thread_frames().live,
+                   .connections = server_->connection_count(),
+                   .connections_accepted = server_->counters().accepted,
+                   .operations_in_flight = ring_->in_flight()};
 }
 
 task<std::string> shard::dump_tasks() {
-    return run_on(*ring_, ring_->remote_tasks(),
-                  [this]() -> task<std::string> { co_return ring_->dump_tasks(); });
+    return run_on(*ring_, ring_->remote_tasks(), [this] { return dump_here(); });
+}
+
+task<std::string> shard::dump_here() {
+    co_return ring_->dump_tasks();
 }
 
 result<std::unique_ptr<shard_thread>> shard_thread::start(shard& work) {

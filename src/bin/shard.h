@@ -37,6 +37,11 @@ public:
     task<std::string> dump_tasks();
 
 private:
+    // On the serving thread.
+    task<bool> drain_here(deadline until);
+    task<load> measure_here();
+    task<std::string> dump_here();
+
     unique_fd listening_;
     const http::router& routes_;
     http::server_options options_;
