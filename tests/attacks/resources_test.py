@@ -58,7 +58,9 @@ class ResourcesTest(AttackTest):
               timeoutMs=700),
         group("54", "a daemon ends with its sandbox", "leave_a_daemon", succeeds_with("done")),
         group("55", "init cannot be killed from inside", "kill_init",
-              succeeds_with(["ok"] * 5 + ["ESRCH"])),
+              # Where Landlock scopes signals, a forked Python does not even reach its init.
+              succeeds_if(lambda test, result: test.assertIn(
+                  result, (["ok"] * 5 + ["ESRCH"], ["EPERM"] * 5 + ["ESRCH"])))),
         group("55b", "a child that kills everybody crashes its sandbox",
               "kill_everybody_from_a_child", fails_with("Runtime.Crashed", "SIGKILL")),
         group("56", "priorities cannot be raised", "priorities", succeeds_if(
