@@ -28,7 +28,7 @@ struct zip_file_closer {
     void operator()(zip_file_t* file) const noexcept { zip_fclose(file); }
 };
 
-std::unexpected<error> refuse(std::string message) {
+std::unexpected<error> refuse(std::string_view message) {
     return fail(errc::invalid_argument, concat("zip: ", message));
 }
 

@@ -185,6 +185,7 @@ task<void> dispatcher::finish() {
     idle_changed_.notify_all();
     finish_began_.notify_all();
     std::vector<pool*> all;
+    all.reserve(pools_.size());
     for (auto& [key, each] : pools_) {
         all.push_back(each.get());
     }
