@@ -2,6 +2,7 @@
 
 import ctypes
 import json
+import math
 import os
 import pathlib
 import shutil
@@ -83,7 +84,16 @@ def processes_of(instance):
 def sandboxd_of(instance):
     """Its process id: the oldest process with the instance on its command line."""
     found = [pid for pid, command in processes_of(instance) if "hearth-sandboxd" in command]
-    return min(found)
+    return min(found, key=start_time_of)
+
+
+def start_time_of(pid):
+    """In clock ticks since boot; later than any when it has ended. Ids say nothing: they wrap."""
+    try:
+        text = pathlib.Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return math.inf
+    return int(text.rpartition(")")[2].split()[19])
 
 
 def cgroups_of(instance):
