@@ -183,6 +183,7 @@ TEST(ring, completions_are_served_though_coroutines_are_always_ready) {
             co_await yield();
         }
         co_await tasks.join();
+        EXPECT_EQ(received, 1);
     }(pair));
 }
 
