@@ -3,7 +3,6 @@
 import http.client
 import json
 import pathlib
-import urllib.parse
 
 import services
 
@@ -66,8 +65,9 @@ def make_queue(port, definition, arns):
     content = {"QueueUrl": url, "AttributeNames": ["QueueArn"]}
     answer = call(port, "AmazonSQS.GetQueueAttributes", "1.0", content)
     arns[definition["name"]] = answer["Attributes"]["QueueArn"]
-    # The host in the answer is the stand-in's idea of itself; the path is what counts.
-    return f"http://{services.HOST}:{port}{urllib.parse.urlsplit(url).path}"
+    # Its host is the stand-in's idea of itself. It knows the queue by exactly this text all the
+    # same: clients send requests to the endpoint and this URL in the body.
+    return url
 
 
 def make_bucket(port, name):
