@@ -94,14 +94,21 @@ class FailureTest(unittest.TestCase):
 
 class HelpTest(unittest.TestCase):
     def test_every_tool_has_help_and_refuses_what_it_does_not_know(self):
-        for name in ("quickstart", "test", "fuzz", "package"):
+        for name in ("quickstart", "test", "fuzz", "package", "localcloud", "localcloud.d/install"):
             with self.subTest(name):
                 command = [str(ROOT / "tools" / name)]
                 done = subprocess.run(
                     [*command, "--help"], capture_output=True, text=True, check=True, cwd="/"
                 )
-                self.assertIn("Usage:", done.stdout)
-        for name in ("quickstart", "fuzz", "package", "format"):
+                self.assertIn("usage:", done.stdout.lower())
+        for name in (
+            "quickstart",
+            "fuzz",
+            "package",
+            "format",
+            "localcloud",
+            "localcloud.d/install",
+        ):
             command = [str(ROOT / "tools" / name), "--nonsense"]
             done = subprocess.run(command, capture_output=True, check=False, cwd="/")
             self.assertNotEqual(done.returncode, 0, name)
