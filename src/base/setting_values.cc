@@ -164,9 +164,7 @@ result<std::int64_t> parse_url(const setting& declared, std::string_view text) {
     return 0;
 }
 
-}  // namespace
-
-result<std::int64_t> parse_setting(const setting& declared, std::string_view text) {
+result<std::int64_t> parse_kind(const setting& declared, std::string_view text) {
     switch (declared.kind) {
         case setting_kind::text:
             return 0;
@@ -191,6 +189,18 @@ result<std::int64_t> parse_setting(const setting& declared, std::string_view tex
                             }) + " (250ms, 30s, 5m, 12h, 7d)");
     }
     std::unreachable();
+}
+
+}  // namespace
+
+result<std::int64_t> parse_setting(const setting& declared, std::string_view text) {
+    auto number = parse_kind(declared, text);
+    if (number && declared.check != nullptr) {
+        if (auto checked = declared.check(text); !checked) {
+            return propagate(checked);
+        }
+    }
+    return number;
 }
 
 result<std::optional<secret_reference>> parse_reference(std::string_view setting,

@@ -52,6 +52,8 @@ struct setting {
     std::int64_t minimum = 0;                 // integer; bytes; duration in milliseconds
     std::int64_t maximum = INT64_MAX;         //
     std::string_view schemes = "http,https";  // url
+    // What more must hold. Its message stands behind the value and must not repeat it: "is not …".
+    result<> (*check)(std::string_view text) = nullptr;
 };
 
 enum class secret_service : std::uint8_t { ssm, secretsmanager };

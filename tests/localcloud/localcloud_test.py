@@ -215,7 +215,7 @@ class LifeTest(unittest.TestCase):
         self.assertRegex(done.stdout, r"^http://\S+:\d+/\S+ 127\.0\.0\.1:\d+\n$")
         self.assertIn("nothing runs", tool("down", "--folder", self.folder).stdout)
 
-    def test_services_of_a_run_that_is_killed_end_with_it(self):
+    def assert_services_end_with_run(self, number, exit_code):
         command = [str(TOOL), "run", "--folder", self.folder, "--", "cat"]
         with subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.DEVNULL) as run:
             self.addCleanup(run.kill)
@@ -225,11 +225,18 @@ class LifeTest(unittest.TestCase):
                 self.assertIsNone(run.poll())
                 time.sleep(0.02)
             handles = [os.pidfd_open(pid) for pid in pids_of(self.folder).values()]
-            run.kill()
-            run.stdin.close()
+            run.send_signal(number)
             for handle in handles:
                 self.assertTrue(ended(handle))
                 os.close(handle)
+            self.assertEqual(run.wait(SECONDS_MAX), exit_code)
+
+    def test_services_of_a_run_that_is_killed_end_with_it(self):
+        self.assert_services_end_with_run(signal.SIGKILL, -signal.SIGKILL)
+
+    def test_a_run_that_is_asked_to_end_takes_its_services_down(self):
+        self.assert_services_end_with_run(signal.SIGTERM, 128 + signal.SIGTERM)
+        self.assertFalse(pathlib.Path(self.folder, "state.json").exists())
 
 
 class PackagesTest(unittest.TestCase):

@@ -314,6 +314,24 @@ TEST(setting_values, a_url_has_one_of_its_schemes_and_a_host) {
     EXPECT_FALSE(parsed(redis, "redis://h:6379"));
 }
 
+TEST_F(settings_test, a_setting_may_have_a_rule_of_its_own) {
+    constexpr setting even{.name = "EVEN",
+                           .kind = setting_kind::integer,
+                           .help = "",
+                           .check = [](std::string_view text) -> result<> {
+                               if ((text.back() - '0') % 2 == 0) {
+                                   return {};
+                               }
+                               return fail(errc::invalid_argument, "is not even");
+                           }};
+    environment_["EVEN"] = "3";
+    EXPECT_THAT(load(even).problems(), ElementsAre("EVEN (environment): '3' is not even"));
+    environment_["EVEN"] = "x";
+    EXPECT_THAT(load(even).problems(), ElementsAre(HasSubstr("is not a whole number")));
+    environment_["EVEN"] = "4";
+    EXPECT_EQ(load(even).integer("EVEN"), 4);
+}
+
 TEST(settings_death, a_table_that_contradicts_itself_stops_the_program) {
     constexpr setting bad{
         .name = "BAD", .kind = setting_kind::integer, .help = "", .fallback = "x"};
