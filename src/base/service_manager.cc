@@ -23,8 +23,9 @@ std::string take_variable(const char* name) {
 
 std::optional<std::int64_t> positive_number(std::string_view text) {
     std::int64_t number = 0;
-    const auto* end = text.data() + text.size();
-    const auto [stopped, code] = std::from_chars(text.data(), end, number);
+    const char* const begin = text.data();
+    const char* const end = begin + text.size();
+    const auto [stopped, code] = std::from_chars(begin, end, number);
     if (code != std::errc() || stopped != end || number <= 0) {
         return std::nullopt;
     }

@@ -69,8 +69,9 @@ result<std::int64_t> in_range(const setting& declared, std::optional<std::int64_
 // All of `text` as a decimal number.
 std::optional<std::int64_t> whole_number(std::string_view text) {
     std::int64_t number = 0;
-    const auto* end = text.data() + text.size();
-    const auto [stopped, code] = std::from_chars(text.data(), end, number);
+    const char* const begin = text.data();
+    const char* const end = begin + text.size();
+    const auto [stopped, code] = std::from_chars(begin, end, number);
     if (code != std::errc() || stopped != end) {
         return std::nullopt;
     }
