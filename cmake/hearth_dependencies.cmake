@@ -5,10 +5,13 @@ find_package(PkgConfig REQUIRED)
 find_package(simdjson 3.0 REQUIRED)
 find_package(prometheus-cpp REQUIRED CONFIG COMPONENTS core)
 find_package(CLI11 REQUIRED)
-foreach(dependency liburing libseccomp libcap sqlite3 libzip)
+foreach(dependency liburing libseccomp libcap sqlite3 zlib)
     pkg_check_modules(${dependency} REQUIRED IMPORTED_TARGET ${dependency})
 endforeach()
 pkg_check_modules(python_embed REQUIRED IMPORTED_TARGET python3-embed)
+# libunistring has no pkg-config file.
+find_path(UNISTRING_INCLUDE_DIR unicase.h REQUIRED)
+find_library(UNISTRING_LIBRARY unistring REQUIRED)
 find_path(RAPIDJSON_INCLUDE_DIR rapidjson/rapidjson.h REQUIRED)
 
 # llhttp: Debian ships the generated C parser as sources in node-llhttp.

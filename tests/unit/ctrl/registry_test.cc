@@ -8,6 +8,7 @@
 #include "base/ids.h"
 #include "coro/event.h"
 #include "tests/port/embedded_fixtures.h"
+#include "tests/support/direct_intake.h"
 #include "tests/support/sockets.h"
 #include "tests/unit/worker/scripted_invoker.h"
 
@@ -89,7 +90,8 @@ protected:
     embedded::function_table real_table_{*database_};
     slow_table table_{real_table_};
     test::scripted_invoker invoker_;
-    registry registry_{table_, *store_, invoker_, pool_};
+    test::direct_intake archives_{pool_};
+    registry registry_{table_, *store_, invoker_, archives_};
 };
 
 TEST_F(registry_test, an_upload_becomes_revision_one_with_the_defaults) {
@@ -179,7 +181,7 @@ TEST_F(registry_test, a_deleted_function_is_gone_and_all_its_sandboxes_retire) {
 
 TEST_F(registry_test, a_look_up_that_a_deletion_overtakes_does_not_bring_the_function_back) {
     const auto made = create_hello();
-    registry fresh(table_, *store_, invoker_, pool_);  // knows nothing yet
+    registry fresh(table_, *store_, invoker_, archives_);  // knows nothing yet
     event held;
     table_.hold = &held;
     auto reading = loop_.start(fresh.get(made->id, soon()));
@@ -192,7 +194,7 @@ TEST_F(registry_test, a_look_up_that_a_deletion_overtakes_does_not_bring_the_fun
 
 TEST_F(registry_test, a_look_up_that_an_update_overtakes_does_not_hide_the_update) {
     const auto made = create_hello();
-    registry fresh(table_, *store_, invoker_, pool_);
+    registry fresh(table_, *store_, invoker_, archives_);
     event held;
     table_.hold = &held;
     auto reading = loop_.start(fresh.get(made->id, soon()));
