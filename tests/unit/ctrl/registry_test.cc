@@ -10,6 +10,7 @@
 #include "tests/port/embedded_fixtures.h"
 #include "tests/support/direct_intake.h"
 #include "tests/support/sockets.h"
+#include "tests/unit/faas/zip_builder.h"
 #include "tests/unit/worker/scripted_invoker.h"
 
 namespace hearth::ctrl {
@@ -117,12 +118,11 @@ TEST_F(registry_test, a_damaged_zip_is_refused_and_nothing_of_it_is_kept) {
 }
 
 TEST_F(registry_test, a_name_taken_from_a_file_is_as_a_given_name_must_be) {
-    // The empty zip: an end record alone.
-    const std::string empty_zip = "PK\x05\x06" + std::string(18, '\0');
-    EXPECT_EQ(create(form_with("my app\n(v1.2).zip", empty_zip)).value()->name, "my_app__v1_2_");
-    EXPECT_EQ(create(form_with("\xff\xfe.zip", empty_zip)).value()->name, "__");
-    EXPECT_EQ(create(form_with(".zip", empty_zip)).value()->name, "function");
-    EXPECT_EQ(create(form_with(std::string(100, 'n') + ".zip", empty_zip)).value()->name,
+    const std::string some_zip = test::make_zip({{.name = "main.py", .content = "pass"}});
+    EXPECT_EQ(create(form_with("my app\n(v1.2).zip", some_zip)).value()->name, "my_app__v1_2_");
+    EXPECT_EQ(create(form_with("\xff\xfe.zip", some_zip)).value()->name, "__");
+    EXPECT_EQ(create(form_with(".zip", some_zip)).value()->name, "function");
+    EXPECT_EQ(create(form_with(std::string(100, 'n') + ".zip", some_zip)).value()->name,
               std::string(64, 'n'));
 }
 
