@@ -197,6 +197,7 @@ task<int> dev_server::run() {
     co_await shut_down();
     co_await jobs.join();
     co_await calls_->finish();
+    co_await archives_->finish();
     tasks.request_stop();
     co_await tasks.join();
     for (auto& each : threads_) {

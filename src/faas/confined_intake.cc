@@ -159,8 +159,8 @@ task<result<archive_summary>> confined_intake::run_permitted(intake_work work, i
     if (!sent) {
         co_return propagate(sent);
     }
-    co_await prepare_next();
-    co_return co_await report_of(*process, until);
+    background_.spawn(prepare_next());
+    co_return co_await report_of(std::move(*process), work, until);
 }
 
 // The one that waits, else a new one.
@@ -198,22 +198,42 @@ task<void> confined_intake::prepare_next() {
     }
 }
 
-task<result<archive_summary>> confined_intake::report_of(intake_process& process, deadline until) {
+// Killed before, so that it ends at once.
+task<intake_end> confined_intake::end_of(intake_process& process) {
+    const auto ended = co_await uring::poll_once(process.handle(), POLLIN, never);
+    if (!ended) {
+        // Stopped, which is no reason to leave it: a moment on another thread.
+        auto waited = co_await blocking_.run([&] { return process.wait(); });
+        co_return waited ? *waited : process.wait();
+    }
+    co_return process.wait();
+}
+
+task<void> confined_intake::reap(intake_process process) {
+    [[maybe_unused]] const auto end = co_await end_of(process);
+}
+
+task<result<archive_summary>> confined_intake::report_of(intake_process process, intake_work work,
+                                                         deadline until) {
     const deadline latest = after(options_.time_max);
     report_packet packet;
     auto received = co_await uring::receive(process.socket(), packet, std::min(until, latest));
     // Also after a report: it has said everything, and an archive that took it over would go on.
     process.kill();
-    auto ended = co_await blocking_.run([&] { return process.wait(); });
-    // Killed, it ends at once; so this may wait here when the pool's queue is full.
-    const intake_end end = ended ? *ended : process.wait();
     if (received && *received > 0) {
         auto report = decode_report(std::span(packet).first(*received));
         if (report) {
+            // A folder is not handed on while anybody may still write to it; an answer may be.
+            if (work == intake_work::check) {
+                background_.spawn(reap(std::move(process)));
+            } else {
+                co_await end_of(process);
+            }
             co_return std::move(*report);
         }
         received = propagate(report);
     }
+    const intake_end end = co_await end_of(process);
     if (!received && received.error().code == errc::cancelled) {
         co_return propagate(received);
     }

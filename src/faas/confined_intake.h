@@ -7,6 +7,7 @@
 #include <optional>
 
 #include "base/unique_fd.h"
+#include "coro/scope.h"
 #include "coro/semaphore.h"
 #include "coro/thread_pool.h"
 #include "faas/archive/intake_protocol.h"
@@ -31,7 +32,7 @@ struct confined_intake_options {
 //
 // One process waits ready, so that its start is not part of a call; the next is started while one
 // works. What a process says is believed no further than its format goes. Cancelling the task kills
-// the process; it is reaped before the task is done. Ring thread only.
+// the process; nobody writes to a folder any more when its task is done. Ring thread only.
 class confined_intake final : public archive_intake {
 public:
     // Opens the program while it can still be reached, before privileges are dropped.
@@ -47,6 +48,9 @@ public:
     task<result<archive_summary>> check(int zip_file, deadline until) override;
     task<result<archive_summary>> unpack(int zip_file, int directory, deadline until) override;
 
+    // Waits for processes that are being started or are ending. Last, when no task runs.
+    task<void> finish() { return background_.join(); }
+
     struct counts {
         std::uint64_t started = 0;  // processes
         std::uint64_t failed = 0;   // those that ended without a report
@@ -61,7 +65,10 @@ private:
     task<result<intake_process>> take_process();
     task<result<intake_process>> start_process();
     task<void> prepare_next();
-    task<result<archive_summary>> report_of(intake_process& process, deadline until);
+    task<result<archive_summary>> report_of(intake_process process, intake_work work,
+                                            deadline until);
+    task<intake_end> end_of(intake_process& process);
+    task<void> reap(intake_process process);
 
     unique_fd program_;
     thread_pool& blocking_;
@@ -71,6 +78,7 @@ private:
     std::optional<intake_process> next_;
     bool preparing_ = false;
     counts counts_;
+    scope background_;  // starts and ends of processes that nobody waits for
 };
 
 }  // namespace hearth::faas

@@ -31,6 +31,8 @@ public:
     ~intake_process();
 
     [[nodiscard]] int socket() const noexcept { return socket_.get(); }
+    // Readable once it has ended.
+    [[nodiscard]] int handle() const noexcept { return process_.get(); }
     void kill() noexcept;
     // Blocks until it has ended, which after kill() is at once. Once.
     [[nodiscard]] intake_end wait() noexcept;

@@ -5,7 +5,7 @@
 #include <linux/seccomp.h>
 
 // What each system call's verdict must be, written down a second time: from the policy's text
-// (docs/security.md, "System calls"), by number and by literal values, without the names and lists
+// (docs/sandbox.md, "System calls"), by number and by literal values, without the names and lists
 // that the filters are compiled from. x86-64.
 
 namespace hearth::test {

@@ -72,9 +72,10 @@ protected:
         EXPECT_EQ(children(), 0u);
     }
     void run(std::function<task<void>()> body) {
-        loop_->run([](std::function<task<void>()> during) -> task<void> {
+        loop_->run([](confined_intake& intake, std::function<task<void>()> during) -> task<void> {
             co_await during();
-        }(std::move(body)));
+            co_await intake.finish();
+        }(*intake_, std::move(body)));
     }
     // tests/integration/faas/hostile in hearth-unpack's place; a folder of its own for each.
     std::string hostile(const std::string& how) {
@@ -136,6 +137,7 @@ TEST_F(confined_intake_test, more_at_once_than_may_work_wait_their_turn) {
         for (const auto& each : co_await when_all(std::move(many))) {
             EXPECT_TRUE(each) << each.error().message;
         }
+        co_await intake_->finish();
         EXPECT_LE(children(), 1u) << "only the one that waits";
     });
 }
@@ -252,6 +254,7 @@ TEST_F(hostile_reader, is_ended_with_a_task_that_is_stopped_and_holds_nobody_up)
         hanging.request_stop();
         co_await hanging.join();
         EXPECT_EQ(end.error().code, errc::cancelled);
+        co_await intake_->finish();
         EXPECT_LE(children(), 1u);
     });
 }

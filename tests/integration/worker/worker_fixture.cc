@@ -108,6 +108,7 @@ void worker_fixture::run(std::function<task<void>()> body) {
         if (!self.drained_) {
             co_await self.drain();
         }
+        co_await self.archives_->finish();
     }(*this, std::move(body)));
 }
 
