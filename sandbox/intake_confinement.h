@@ -14,8 +14,8 @@ namespace hearth::sandbox {
 // In order, and each step that fails ends it:
 //
 //   before an archive is there (the process waits ready in this state)
-//     resource limits; a user namespace with mount, network, IPC and UTS namespaces of its own,
-//     where the host lets users make them; death with its starter
+//     resource limits; a user namespace with network, IPC and UTS namespaces of its own, where the
+//     host lets users make them; death with its starter
 //   once it is there
 //     descriptors: report, folder, archive, no other; the folder becomes the root, where a user
 //     namespace was made; capabilities dropped; Landlock, where the kernel has it; system calls
