@@ -90,7 +90,7 @@ class ServicesTest(unittest.TestCase):
         self.assertEqual([message["Body"] for message in messages], ["a job"])
         self.sqs("DeleteMessage", queue | {"ReceiptHandle": messages[0]["ReceiptHandle"]})
 
-    def test_the_queue_sends_what_is_never_deleted_to_the_dead_letter_queue(self):
+    def test_what_is_received_again_and_again_ends_in_the_dead_letter_queue(self):
         def attributes(variable):
             content = {"QueueUrl": self.environment[variable], "AttributeNames": ["All"]}
             return self.sqs("GetQueueAttributes", content)["Attributes"]
@@ -98,7 +98,18 @@ class ServicesTest(unittest.TestCase):
         redrive = json.loads(attributes("SQS_URL")["RedrivePolicy"])
         self.assertEqual(redrive["deadLetterTargetArn"], attributes("DLQ_URL")["QueueArn"])
         # More than the three attempts of a job: docs/fleet.md.
-        self.assertGreater(int(redrive["maxReceiveCount"]), 3)
+        self.assertEqual(int(redrive["maxReceiveCount"]), 10)
+
+        def receive(variable, visibility):
+            content = {"VisibilityTimeout": visibility, "WaitTimeSeconds": 0}
+            content["QueueUrl"] = self.environment[variable]
+            return self.sqs("ReceiveMessage", content).get("Messages", [])
+
+        queue = {"QueueUrl": self.environment["SQS_URL"]}
+        self.sqs("SendMessage", queue | {"MessageBody": "poison"})
+        received = [len(receive("SQS_URL", 0)) for _ in range(11)]
+        self.assertEqual(received, [1] * 10 + [0])
+        self.assertEqual([message["Body"] for message in receive("DLQ_URL", 60)], ["poison"])
 
     def test_an_object_that_is_put_is_read_back(self):
         url = f"{self.environment['AWS_ENDPOINT_URL_S3']}/{self.environment['BUCKET_NAME']}/a/b"
