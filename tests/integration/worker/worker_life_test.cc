@@ -49,7 +49,8 @@ def handler(event, context):
         held.append(subprocess.Popen(["/usr/bin/true"]))
         os.waitid(os.P_PID, held[-1].pid, os.WEXITED | os.WNOWAIT)
     if event == "memory":
-        held.append(bytearray(b"x" * (90 << 20)))
+        held.append(bytearray(90 << 20))
+        held[-1][::4096] = b"x" * (90 << 8)
     if event == "files":
         held.extend(open("/dev/null") for _ in range(900))
     return calls
@@ -224,7 +225,10 @@ TEST_F(worker_life_test, growth_towards_a_limit_recycles_before_a_call_meets_it)
 
 TEST_F(worker_life_test, a_large_function_that_does_not_grow_is_not_recycled) {
     run([this]() -> task<void> {
-        const auto target = function("held = bytearray(b'x' * (95 << 20))\n" + counting);
+        const auto target = function(
+            "held = bytearray(95 << 20)\n"
+            "held[::4096] = b'x' * (95 << 8)\n" +
+            counting);
         for (std::uint64_t i = 1; i <= worker::calls_per_look + 1; ++i) {
             EXPECT_THAT(text_of(co_await invoke(target)), HasSubstr(concat(",", i, "]")));
         }
