@@ -27,6 +27,7 @@ SANDBOX_UIDS = range(200_000, 200_000 + 16_384)  # sandbox/spawner.cc, slots_max
 # their own latency in calm, measured in the same run.
 SLOWDOWN_MAX = 60
 CALM_CALLS = 15
+SETTLED_LOOKS = 10
 END_WAIT_S = 10  # a bound for what is retired, not an expectation
 
 INNOCENT = """
@@ -56,16 +57,24 @@ def succeeds_if(condition):
     return check
 
 
+# What the audit names for a call that ended with this error type.
+AUDITED = {"Sandbox.ProtocolViolation": "protocol", "Sandbox.PolicyViolation": "policy",
+           "Runtime.OutOfMemory": "out_of_memory"}
+
+
 def fails_with(kind, words="", message=None):
     """The call ends with this error type, and the message has the words."""
+    kinds = kind if isinstance(kind, tuple) else (kind,)
+    named = [AUDITED[each] for each in kinds if each in AUDITED]
 
     def check(test, body):
         test.assertEqual(body["status"], "FAILED", body)
-        test.assertIn(body["error"]["type"], kind if isinstance(kind, tuple) else (kind,), body)
+        test.assertIn(body["error"]["type"], kinds, body)
         test.assertIn(words, body["error"]["message"], body)
         if message is not None:
             test.assertEqual(body["error"]["message"], message)
 
+    check.violations = tuple(named) if len(kinds) == 1 else frozenset(named)
     return check
 
 
@@ -74,11 +83,13 @@ VIOLATIONS = ("protocol", "policy", "out_of_memory", "pids_limit", "strays", "ou
 Group = collections.namedtuple("Group", "number title attack check event violations settings")
 
 
-def group(number, title, attack, check, event=None, violations=(), **settings):
+def group(number, title, attack, check, event=None, violations=None, **settings):
     """One entry of a module's table: the group's number, what must hold, the hostile function's
     name, its judge; the event's other members; upload fields such as memoryMb. `violations` are
-    the kinds that the audit names for it: a kind, several, or none, which means that it names
-    none; a frozenset is a choice, where the outcome is one too."""
+    the kinds that the audit names for it, each once: a kind, several, or (); a frozenset is a
+    choice, where the outcome is one too. Unless told, what belongs to the judge's error type."""
+    if violations is None:
+        violations = getattr(check, "violations", ())
     if isinstance(violations, str):
         violations = (violations,)
     return Group(number, title, attack, check, event or {}, violations, settings)
@@ -180,16 +191,18 @@ class AttackTest(ServerTest):
 
     @classmethod
     def settled_footprint(cls):
-        """Once it is the same twice: retired sandboxes end on their own time."""
-        last = [None]
+        """Once it is the same some times in a row: retired sandboxes end, and parked ones are
+        made, on their own time."""
+        seen = []
 
         def settled():
-            before, last[0] = last[0], cls.footprint()
             time.sleep(POLL_S)
-            return before == last[0]
+            seen.append(cls.footprint())
+            last = seen[-SETTLED_LOOKS:]
+            return len(last) == SETTLED_LOOKS and all(each == last[0] for each in last)
 
         eventually(settled, "the footprint settles")
-        return last[0]
+        return seen[-1]
 
     def assert_nothing_left(self):
         """All is back to the baseline, or below it."""

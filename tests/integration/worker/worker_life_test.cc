@@ -49,8 +49,8 @@ def handler(event, context):
         held.append(subprocess.Popen(["/usr/bin/true"]))
         os.waitid(os.P_PID, held[-1].pid, os.WEXITED | os.WNOWAIT)
     if event == "memory":
-        held.append(bytearray(90 << 20))
-        held[-1][::4096] = b"x" * (90 << 8)
+        held.append(bytearray(105 << 20))
+        held[-1][::4096] = b"x" * (105 << 8)
     if event == "files":
         held.extend(open("/dev/null") for _ in range(900))
     return calls
