@@ -9,8 +9,8 @@ import statistics
 import threading
 import time
 
-from server import (Server, cgroups_of, eventually, processes_of, read_text, sandboxd_of,
-                    temporary_files_of)
+from server import (Server, cgroups_of, eventually, process_ids, processes_of, read_text,
+                    sandboxd_of, temporary_files_of)
 
 MEMORY_MB = 128
 SKEW = 0.9  # of the popularity: the n-th function is called n ** -SKEW times as often as the first
@@ -29,15 +29,16 @@ def handler(event, context):
 
 
 def zygote_of(instance):
-    """Resident kilobytes and threads of the zygote, or None while there is none."""
-    for pid, command in processes_of(instance):
-        if "hearth-zygote" in command:
-            status = read_text(f"/proc/{pid}/status")
+    """Resident kilobytes and threads of the zygote, or None while there is none. The Pythons that
+    it forked have its command line and are children of their own inits."""
+    sandboxd = sandboxd_of(instance)
+    for pid in process_ids():
+        status = read_text(f"/proc/{pid}/status")
+        if re.search(rf"^PPid:\t{sandboxd}$", status, re.M) and "hearth-zygote" in read_text(
+                f"/proc/{pid}/cmdline"):
             rss = re.search(r"^VmRSS:\s+(\d+)", status, re.M)
             threads = re.search(r"^Threads:\s+(\d+)", status, re.M)
-            if rss and threads and f"/hearth-{instance}/slot" not in read_text(
-                    f"/proc/{pid}/cgroup"):
-                return int(rss[1]), int(threads[1])
+            return [int(rss[1]), int(threads[1])] if rss and threads else None
     return None
 
 
@@ -132,7 +133,8 @@ def measure(functions, budget_sandboxes, calls, binary_options=()):
         warm_up = Load(server, functions, 1)
         warm_up.run(functions * 2)
         warm_up.delete()
-        before, zygote_before = settled_footprint(server), zygote_of(server.instance)
+        before = settled_footprint(server)
+        zygote_before = eventually(lambda: zygote_of(server.instance), "there is a zygote")
         load = Load(server, functions, 2)
         began = time.monotonic()
         load.run(calls)
@@ -140,8 +142,7 @@ def measure(functions, budget_sandboxes, calls, binary_options=()):
         metrics = server.client().metrics()
         load.delete()
         after = settled_footprint(server)
-        zygote_after = eventually(lambda: zygote_of(server.instance), "there is a zygote") \
-            if zygote_before else None
+        zygote_after = eventually(lambda: zygote_of(server.instance), "there is a zygote")
         server.stop()
     finally:
         server.discard()
@@ -159,7 +160,7 @@ def measure(functions, budget_sandboxes, calls, binary_options=()):
                  for what in before if after[what] > before[what]]
     if load.cold <= functions:
         problems.append("nothing was evicted: the budget is too large to show anything")
-    if zygote_before and (zygote_after[0] > zygote_before[0] * RSS_RATIO_MAX
-                          or zygote_after[1] != zygote_before[1]):
+    if (zygote_after[0] > zygote_before[0] * RSS_RATIO_MAX
+            or zygote_after[1] != zygote_before[1]):
         problems.append(f"the zygote grew: {zygote_before} before, {zygote_after} after")
     return figures, problems
