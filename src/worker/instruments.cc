@@ -45,6 +45,7 @@ instruments::instruments(prometheus::Registry& registry)
       idle_(sandboxes(registry, "idle")),
       frozen_(sandboxes(registry, "frozen")),
       busy_(sandboxes(registry, "busy")),
+      parked_(sandboxes(registry, "parked")),
       waiting_(gauge(registry, "hearth_invocations_waiting", "Calls without a sandbox")),
       memory_(gauge(registry, "hearth_sandbox_memory_reserved_megabytes",
                     "memoryMb of all live sandboxes")),
@@ -100,7 +101,8 @@ void instruments::count_cold_start(double init_ms) {
     init_.Observe(init_ms / 1000);
 }
 
-void instruments::refresh(const dispatcher& dispatch, std::size_t code_bytes) {
+void instruments::refresh(const dispatcher& dispatch, std::size_t parked,
+                          std::size_t code_bytes) {
     const auto set = [](prometheus::Gauge& which, auto value) {
         which.Set(static_cast<double>(value));
     };
@@ -108,6 +110,7 @@ void instruments::refresh(const dispatcher& dispatch, std::size_t code_bytes) {
     set(idle_, dispatch.idle());
     set(frozen_, dispatch.frozen());
     set(busy_, dispatch.busy());
+    set(parked_, parked);
     set(waiting_, dispatch.waiting());
     set(memory_, dispatch.memory_used_mb());
     set(code_bytes_, code_bytes);

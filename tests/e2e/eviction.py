@@ -15,7 +15,7 @@ from server import (Server, cgroups_of, eventually, process_ids, processes_of, r
 MEMORY_MB = 128
 SKEW = 0.9  # of the popularity: the n-th function is called n ** -SKEW times as often as the first
 CLIENTS = 4
-SETTLED_LOOKS = 5  # so many times the same in a row
+PARKED = 4  # sandboxes that the server keeps ready
 LOOK_S = 0.2
 RSS_RATIO_MAX = 1.10
 SOURCE = """
@@ -66,14 +66,15 @@ def footprint(server):
 
 
 def settled_footprint(server):
-    """Once it is the same some times in a row: what is ended ends on its own time."""
+    """Once it is the same twice with every parked sandbox there: what is ended ends on its own
+    time."""
     seen = []
 
     def settled():
         time.sleep(LOOK_S)
         seen.append(footprint(server))
-        last = seen[-SETTLED_LOOKS:]
-        return len(last) == SETTLED_LOOKS and all(each == last[0] for each in last)
+        parked = server.client().metrics()['hearth_sandboxes{state="parked"}']
+        return len(seen) > 1 and seen[-1] == seen[-2] and parked == PARKED
 
     eventually(settled, "the footprint settles")
     return seen[-1]
