@@ -1,3 +1,8 @@
+#include <csignal>
+#include <filesystem>
+#include <fstream>
+#include <vector>
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
@@ -125,6 +130,45 @@ TEST_F(worker_life_test, frozen_sandboxes_are_retired_and_evicted_like_others) {
         worker_->retire(three->id, 0);
         EXPECT_EQ(dispatch().idle(), 0u);
         co_await until([this] { return dispatch().memory_used_mb() == 0; });
+    });
+}
+
+// Every process in the frozen cgroups of this test's instance.
+std::vector<pid_t> frozen_processes(const std::string& instance) {
+    std::vector<pid_t> found;
+    std::error_code ignored;
+    const std::filesystem::recursive_directory_iterator end;
+    for (std::filesystem::recursive_directory_iterator each("/sys/fs/cgroup", ignored); each != end;
+         each.increment(ignored)) {
+        int frozen = 0;
+        if (each->path().filename() == "cgroup.freeze" &&
+            each->path().string().contains(concat("hearth-", instance, "/")) &&
+            std::ifstream(each->path()) >> frozen && frozen == 1) {
+            std::ifstream list(each->path().parent_path() / "cgroup.procs");
+            for (pid_t pid = 0; list >> pid;) {
+                found.push_back(pid);
+            }
+        }
+    }
+    return found;
+}
+
+TEST_F(worker_life_test, a_frozen_sandbox_that_is_killed_is_noticed_and_replaced) {
+    options_.dispatch.freeze_after = milliseconds(1);
+    run([this]() -> task<void> {
+        const auto target = function(counting);
+        for (int i = 0; i < 3; ++i) {
+            EXPECT_THAT(text_of(co_await invoke(target)), HasSubstr(",1]"));
+            co_await until([this] { return dispatch().frozen() == 1; });
+            const auto processes = frozen_processes(launch_.instance);
+            EXPECT_EQ(processes.size(), 2u);
+            for (const pid_t each : processes) {
+                ::kill(each, SIGKILL);
+            }
+            co_await until([this] { return dispatch().live() == 0; });
+        }
+        EXPECT_THAT(text_of(co_await invoke(target)), HasSubstr(",1]"));
+        EXPECT_EQ(dispatch().statistics().thawed, 0u);
     });
 }
 
