@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""The life of sandboxes as a caller and an operator see it: how calls end, what is counted and told,
+"""The life of sandboxes as callers and operators see it: how calls end, what is counted and told,
 what stays warm and what goes."""
 
 import eviction
