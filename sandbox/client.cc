@@ -188,11 +188,19 @@ result<std::optional<received_event>> client::receive() {
     if (!what) {
         return propagate(what);
     }
-    return std::optional<received_event>(
-        received_event{.what = *what,
+    received_event out{.what = *what,
                        .control_stream = std::move(packet.descriptors[0]),
                        .output = std::move(packet.descriptors[1]),
-                       .memory_peak = std::move(packet.descriptors[2])});
+                       .shown = {}};
+    if (const auto* created = std::get_if<created_packet>(&*what)) {
+        std::size_t next = created_descriptors_min;
+        for (std::uint8_t i = 0; i < gauge_count; ++i) {
+            if ((created->gauges >> i & 1U) != 0) {
+                out.shown[gauge{i}] = std::move(packet.descriptors[next++]);
+            }
+        }
+    }
+    return std::optional<received_event>(std::move(out));
 }
 
 result<int> client::close_and_wait(deadline until) {

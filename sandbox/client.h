@@ -39,7 +39,7 @@ struct received_event {
     event what;
     unique_fd control_stream;
     unique_fd output;  // non-blocking
-    unique_fd memory_peak;
+    gauges shown;
 };
 
 class client {

@@ -313,6 +313,7 @@ result<> daemon::report_end(const sandbox_entry& entry, const cgroup_usage& used
     exited.killed_on_request = entry.killed_on_request ? 1 : 0;
     exited.memory_peak_bytes = used.memory_peak_bytes;
     exited.cpu_usec = used.cpu_usec;
+    exited.pids_refused = used.pids_refused;
     return outbox_.send(bytes_of(exited));
 }
 

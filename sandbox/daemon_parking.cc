@@ -50,6 +50,7 @@ result<> daemon::refill() {
 
 result<> daemon::park(sandbox_entry& entry) {
     entry.state = sandbox_state::parked;
+    entry.shown = entry.process.group.open_gauges();
     parking_ = false;
     park_pause_ = milliseconds(0);
     parked_slots_.push_back(entry.slot);

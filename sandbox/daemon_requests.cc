@@ -196,10 +196,20 @@ result<> daemon::report_created(sandbox_entry& entry, start_way way) {
     created.header.sandbox_id = entry.id;
     created.init_pid = entry.process.init;
     created.way = way;
+    if (way != start_way::parked) {
+        entry.shown = entry.process.group.open_gauges();
+    }
+    created.gauges = entry.shown.present();
     created.setup_usec = microseconds_since(entry.requested_at);
-    return outbox_.send(bytes_of(created),
-                        {std::move(entry.process.control_stream), std::move(entry.process.output),
-                         entry.process.group.open_memory_peak()});
+    outbox::carried descriptors{std::move(entry.process.control_stream),
+                                std::move(entry.process.output)};
+    std::size_t next = created_descriptors_min;
+    for (std::uint8_t i = 0; i < gauge_count; ++i) {
+        if (unique_fd& each = entry.shown[gauge{i}]) {
+            descriptors[next++] = std::move(each);
+        }
+    }
+    return outbox_.send(bytes_of(created), std::move(descriptors));
 }
 
 result<> daemon::report_failure(std::uint64_t id, std::string_view stage, const error& cause) {

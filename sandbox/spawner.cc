@@ -58,7 +58,7 @@ constexpr std::array environment{
     "MKL_NUM_THREADS=1",
 };
 
-constexpr std::uint64_t descriptors_per_sandbox = 12;
+constexpr std::uint64_t descriptors_per_sandbox = 20;  // with those of a parked one for its worker
 constexpr std::uint64_t descriptors_spare = 128;
 
 result<> raise_descriptor_limit(std::uint32_t slots) {

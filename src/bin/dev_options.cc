@@ -15,6 +15,7 @@ namespace hearth {
 namespace {
 
 constexpr std::int64_t memory_budget_mb_min = 128;
+constexpr std::uint64_t recycle_calls_max = 1'000'000'000'000;  // as good as never
 
 std::int64_t host_memory_mb() {
     struct sysinfo info{};
@@ -95,6 +96,23 @@ void add_dev_options(CLI::App& command, dev_options& into) {
                 "How long running calls may finish after SIGTERM");
     add_seconds(command, "--idle-ttl", into.idle_ttl, "HEARTH_IDLE_TTL_SECONDS",
                 "How long a sandbox stays warm without a call");
+    add_seconds(command, "--freeze-after", into.freeze_after, "HEARTH_FREEZE_AFTER_SECONDS",
+                "How long an idle sandbox's processes go on running; 0 never stops them");
+    command
+        .add_option("--recycle-calls", into.recycle_calls,
+                    "Calls after which a sandbox is replaced")
+        ->envname("HEARTH_RECYCLE_CALLS")
+        ->check(CLI::Range(std::uint64_t{1}, recycle_calls_max))
+        ->capture_default_str();
+    add_seconds(command, "--recycle-age", into.recycle_age, "HEARTH_RECYCLE_AGE_SECONDS",
+                "Age at which a sandbox is replaced after its call");
+    command
+        .add_option("--cpu-floor", into.cpu_floor_millis,
+                    "The least CPU that a function may use, in thousandths of a processor; beyond "
+                    "it memoryMb / 1769 processors")
+        ->envname("HEARTH_CPU_FLOOR_MILLIS")
+        ->check(CLI::Range(sandbox::cpu_millis_min, sandbox::cpu_millis_max))
+        ->capture_default_str();
     command.add_option("--parked", into.parked, "Sandboxes that wait ready for a function")
         ->envname("HEARTH_PARKED")
         ->check(CLI::Range(0U, sandbox::parked_max))

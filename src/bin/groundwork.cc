@@ -19,9 +19,11 @@ namespace hearth {
 namespace {
 
 constexpr seconds start_wait{20};  // for hearth-sandboxd
-// Three for each sandbox, one for each unpacked function, and what the process has anyway.
+// Those that come with each sandbox, one for each unpacked function, and what the process has
+// anyway.
 constexpr std::size_t open_files_besides =
-    3 * sandbox::slots_default + worker::code_cache::entries_max + 256;
+    sandbox::created_descriptors_max * sandbox::slots_default + worker::code_cache::entries_max +
+    256;
 
 result<unique_fd> lock_data_folder(const std::string& folder) {
     unique_fd fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));

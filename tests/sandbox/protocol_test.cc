@@ -90,9 +90,14 @@ TEST(protocol, events_are_checked_as_strictly) {
 
     created_packet created{.init_pid = 42};
     EXPECT_TRUE(decode_event(bytes_of(created), 2).has_value());
-    EXPECT_TRUE(decode_event(bytes_of(created), 3).has_value());
     EXPECT_FALSE(decode_event(bytes_of(created), 1).has_value());
-    EXPECT_FALSE(decode_event(bytes_of(created), 4).has_value());
+    EXPECT_FALSE(decode_event(bytes_of(created), 3).has_value());
+    created.gauges = (1U << gauge_count) - 1;
+    EXPECT_TRUE(decode_event(bytes_of(created), created_descriptors_max).has_value());
+    EXPECT_FALSE(decode_event(bytes_of(created), created_descriptors_max - 1).has_value());
+    created.gauges = 1U << gauge_count;
+    EXPECT_FALSE(decode_event(bytes_of(created), created_descriptors_min + 1).has_value());
+    created.gauges = 0;
     created.way = start_way{0};
     EXPECT_FALSE(decode_event(bytes_of(created), 2).has_value());
     created.way = start_way::parked;
