@@ -53,13 +53,16 @@ result<> start_interpreter(const std::string& python) {
     return PyStatus_Exception(status) ? failed(status) : result<>();
 }
 
-bool call(const char* function) {
+PyObject* serve_function = nullptr;  // looked up ahead: a search writes to many objects
+
+bool import_and_prepare() {
     PyObject* module = PyImport_ImportModule(module_name);
     PyObject* outcome =
-        module == nullptr ? nullptr : PyObject_CallMethod(module, function, nullptr);
+        module == nullptr ? nullptr : PyObject_CallMethod(module, "prepare", nullptr);
+    serve_function = outcome == nullptr ? nullptr : PyObject_GetAttrString(module, "serve");
     Py_XDECREF(module);
     Py_XDECREF(outcome);
-    return outcome != nullptr;
+    return serve_function != nullptr;
 }
 
 }  // namespace
@@ -75,7 +78,7 @@ result<> prepare(const std::string& python) {
     const bool added =
         directory != nullptr && PyList_Insert(PySys_GetObject("path"), 0, directory) == 0;
     Py_XDECREF(directory);
-    if (!added || !call("prepare")) {
+    if (!added || !import_and_prepare()) {
         PyErr_Print();
         return fail(errc::unavailable, "the zygote's modules could not be imported; see above");
     }
@@ -95,7 +98,7 @@ void after_fork_in_child() {
 }
 
 void serve() {
-    if (!call("serve")) {
+    if (PyObject_CallNoArgs(serve_function) == nullptr) {
         PyErr_Print();
     }
     ::_exit(1);
