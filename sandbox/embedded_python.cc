@@ -1,10 +1,13 @@
 #include "sandbox/embedded_python.h"
 
+#include <algorithm>
 #include <array>
 #include <climits>
+#include <cstdint>
 #include <cstdlib>
 
 #include <Python.h>
+#include <malloc.h>
 #include <unistd.h>
 
 #include "base/concat.h"
@@ -53,6 +56,46 @@ result<> start_interpreter(const std::string& python) {
     return PyStatus_Exception(status) ? failed(status) : result<>();
 }
 
+// The free room between objects is where a fork would put its own, and so copy page after page for
+// a few bytes each. Taken here, and never given back, it sends them to fresh pages, side by side.
+
+// Python's small objects: a pool has blocks of one size, and starts with its header. A block right
+// behind the header is the first of a pool that nothing lives in.
+void occupy_pools() {
+    constexpr std::size_t block_step = 16;
+    constexpr std::size_t block_max = 512;
+    constexpr std::uintptr_t pool_bytes = 16U << 10;
+    constexpr std::uintptr_t header_bytes = 48;
+    constexpr int blocks_max = 65'536;  // of one size; some megabytes
+    for (std::size_t size = block_step; size <= block_max; size += block_step) {
+        for (int i = 0; i < blocks_max; ++i) {
+            void* block = PyObject_Malloc(size);
+            if (block == nullptr ||
+                reinterpret_cast<std::uintptr_t>(block) % pool_bytes == header_bytes) {
+                PyObject_Free(block);
+                break;
+            }
+        }
+    }
+}
+
+// The C library's blocks: one that makes the rest at the end of the heap smaller found no hole.
+void occupy_heap() {
+    constexpr std::size_t largest = 64U << 10;  // beyond, the C library maps memory
+    constexpr std::size_t smallest = 24;
+    constexpr std::size_t fine_step = 16;
+    constexpr std::size_t coarse_from = 1'024;
+    std::size_t size = largest;
+    while (size >= smallest) {
+        const std::size_t rest = mallinfo2().keepcost;
+        void* volatile block = std::malloc(size);  // or the compiler leaves it out
+        if (block == nullptr || mallinfo2().keepcost != rest) {
+            std::free(block);
+            size -= std::max(size > coarse_from ? size / 16 : 0, fine_step);
+        }
+    }
+}
+
 PyObject* serve_function = nullptr;  // looked up ahead: a search writes to many objects
 
 bool import_and_prepare() {
@@ -82,6 +125,8 @@ result<> prepare(const std::string& python) {
         PyErr_Print();
         return fail(errc::unavailable, "the zygote's modules could not be imported; see above");
     }
+    occupy_pools();
+    occupy_heap();
     return {};
 }
 
