@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "base/concat.h"
+#include "sandbox/zygote_memory.h"
 
 namespace hearth::sandbox::embedded_python {
 namespace {
@@ -96,12 +97,22 @@ void occupy_heap() {
     }
 }
 
+PyObject* release_memory(PyObject* /*self*/, PyObject* /*none*/) {
+    return PyLong_FromSize_t(zygote_memory::release_equal_pages());
+}
+
+PyMethodDef release_memory_method{"release_memory", release_memory, METH_NOARGS,
+                                  "Shares again what is as it was in the zygote."};
+
 PyObject* serve_function = nullptr;  // looked up ahead: a search writes to many objects
 
 bool import_and_prepare() {
     PyObject* module = PyImport_ImportModule(module_name);
-    PyObject* outcome =
-        module == nullptr ? nullptr : PyObject_CallMethod(module, "prepare", nullptr);
+    PyObject* release = PyCFunction_New(&release_memory_method, nullptr);
+    PyObject* outcome = module == nullptr || release == nullptr
+                            ? nullptr
+                            : PyObject_CallMethod(module, "prepare", "O", release);
+    Py_XDECREF(release);
     serve_function = outcome == nullptr ? nullptr : PyObject_GetAttrString(module, "serve");
     Py_XDECREF(module);
     Py_XDECREF(outcome);
@@ -110,7 +121,7 @@ bool import_and_prepare() {
 
 }  // namespace
 
-result<> prepare(const std::string& python) {
+result<> prepare(const std::string& python, int descriptors, const void* stack) {
     if (auto ok = check_version(python); !ok) {
         return ok;
     }
@@ -127,7 +138,7 @@ result<> prepare(const std::string& python) {
     }
     occupy_pools();
     occupy_heap();
-    return {};
+    return zygote_memory::move_to_file(descriptors, stack);
 }
 
 void before_fork() {

@@ -13,7 +13,9 @@ namespace hearth::sandbox::embedded_python {
 
 // Starts the interpreter as `python` with the flags of a sandbox (spawner.cc) would, and prepares
 // /runtime/hearth_zygote.py. errc::unavailable when `python` is of another version.
-[[nodiscard]] result<> prepare(const std::string& python);
+// The last two are for zygote_memory::move_to_file().
+[[nodiscard]] result<> prepare(const std::string& python, int descriptors,
+                               const void* stack);
 
 // Around a fork: before and after it in the parent, and in the child before serve().
 void before_fork();

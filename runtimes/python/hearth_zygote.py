@@ -42,7 +42,7 @@ REHEARSALS = 32
 fork_hooks = []
 
 
-def prepare():
+def prepare(release_memory):
     register = os.register_at_fork
     os.register_at_fork = lambda **hooks: fork_hooks.append(hooks)
     for name in PRELOADED:
@@ -52,6 +52,7 @@ def prepare():
         bootstrap.preloaded.setdefault(name.partition(".")[0], []).append(name)
     bootstrap.log_request = bootstrap.logging_setup.install()
     with_streams_of_a_sandbox()
+    bootstrap.channel.on_idle = release_memory
     bootstrap.__name__ = "__main__"
     sys.modules["__main__"] = bootstrap
     del sys.modules["bootstrap"]
