@@ -106,12 +106,13 @@ PyMethodDef release_memory_method{"release_memory", release_memory, METH_NOARGS,
 
 PyObject* serve_function = nullptr;  // looked up ahead: a search writes to many objects
 
-bool import_and_prepare() {
+bool import_and_prepare(const preparation& wanted) {
     PyObject* module = PyImport_ImportModule(module_name);
     PyObject* release = PyCFunction_New(&release_memory_method, nullptr);
     PyObject* outcome = module == nullptr || release == nullptr
                             ? nullptr
-                            : PyObject_CallMethod(module, "prepare", "O", release);
+                            : PyObject_CallMethod(module, "prepare", "Oss", release, wanted.family,
+                                                  wanted.modules);
     Py_XDECREF(release);
     serve_function = outcome == nullptr ? nullptr : PyObject_GetAttrString(module, "serve");
     Py_XDECREF(module);
@@ -121,24 +122,24 @@ bool import_and_prepare() {
 
 }  // namespace
 
-result<> prepare(const std::string& python, int descriptors, const void* stack) {
-    if (auto ok = check_version(python); !ok) {
+result<> prepare(const preparation& wanted) {
+    if (auto ok = check_version(wanted.python); !ok) {
         return ok;
     }
-    if (auto ok = start_interpreter(python); !ok) {
+    if (auto ok = start_interpreter(wanted.python); !ok) {
         return ok;
     }
     PyObject* directory = PyUnicode_FromWideChar(runtime_directory, -1);
     const bool added =
         directory != nullptr && PyList_Insert(PySys_GetObject("path"), 0, directory) == 0;
     Py_XDECREF(directory);
-    if (!added || !import_and_prepare()) {
+    if (!added || !import_and_prepare(wanted)) {
         PyErr_Print();
         return fail(errc::unavailable, "the zygote's modules could not be imported; see above");
     }
     occupy_pools();
     occupy_heap();
-    return zygote_memory::move_to_file(descriptors, stack);
+    return zygote_memory::move_to_file(wanted.descriptors, wanted.stack);
 }
 
 void before_fork() {

@@ -131,7 +131,8 @@ int fork_python(void* argument) {
 
 }  // namespace
 
-result<zygote> zygote::prepare(int socket, const std::string& python) {
+result<zygote> zygote::prepare(int socket, const std::string& python, const char* family,
+                               const char* modules) {
     zygote made(socket);
     if (auto ok = made.isolate(); !ok) {
         return propagate(ok);
@@ -144,7 +145,11 @@ result<zygote> zygote::prepare(int socket, const std::string& python) {
         return propagate(filter);
     }
     made.filter_ = std::move(*filter);
-    if (auto ok = embedded_python::prepare(python, made.descriptors_.get(), made.stack_end_ - 1); !ok) {
+    if (auto ok = embedded_python::prepare({.python = python,
+                                            .family = family,
+                                            .modules = modules,
+                                            .descriptors = made.descriptors_.get(),
+                                            .stack = made.stack_end_ - 1}); !ok) {
         return propagate(ok);
     }
     if (auto ok = keep_capabilities(kept_capabilities); !ok) {

@@ -42,11 +42,14 @@ REHEARSALS = 32
 fork_hooks = []
 
 
-def prepare(release_memory):
+def prepare(release_memory, family, modules):
+    """`modules` are more to import, with commas. A zygote beside the standard one is there for
+    them, and is not without the first; any other that is missing is left out."""
     register = os.register_at_fork
     os.register_at_fork = lambda **hooks: fork_hooks.append(hooks)
     for name in PRELOADED:
         importlib.import_module(name)
+    import_wanted([name for name in modules.split(",") if name], family != "standard")
     os.register_at_fork = register
     for name in frozenset(sys.modules) - NEEDED - {"bootstrap", __name__}:
         bootstrap.preloaded.setdefault(name.partition(".")[0], []).append(name)
@@ -59,6 +62,16 @@ def prepare(release_memory):
     # The collector never looks at the objects of now again, so that their pages stay shared.
     gc.collect()
     gc.freeze()
+
+
+def import_wanted(names, needs_first):
+    for number, name in enumerate(names):
+        try:
+            importlib.import_module(name)
+        except ImportError as problem:
+            if needs_first and number == 0:
+                raise
+            print("the zygote does without %s: %s" % (name, problem), file=sys.stderr)
 
 
 def serve():

@@ -54,6 +54,8 @@ task<result<>> warm_sandbox::launch(const code_directory& code, deadline until) 
     sandbox::create_packet wanted;
     wanted.header.sandbox_id = id_;
     wanted.memory_mb = static_cast<std::uint32_t>(target_->memory_mb);
+    wanted.family = target_->runtime == faas::numpy_runtime ? sandbox::zygote_family::numpy
+                                                            : sandbox::zygote_family::standard;
     auto sent = co_await manager_.create(wanted, code.descriptor.get(), until);
     if (!sent) {
         co_return sent;
