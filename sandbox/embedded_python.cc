@@ -109,10 +109,10 @@ PyObject* serve_function = nullptr;  // looked up ahead: a search writes to many
 bool import_and_prepare(const preparation& wanted) {
     PyObject* module = PyImport_ImportModule(module_name);
     PyObject* release = PyCFunction_New(&release_memory_method, nullptr);
-    PyObject* outcome = module == nullptr || release == nullptr
-                            ? nullptr
-                            : PyObject_CallMethod(module, "prepare", "Oss", release, wanted.family,
-                                                  wanted.modules);
+    PyObject* outcome =
+        module == nullptr || release == nullptr
+            ? nullptr
+            : PyObject_CallMethod(module, "prepare", "Oss", release, wanted.family, wanted.modules);
     Py_XDECREF(release);
     serve_function = outcome == nullptr ? nullptr : PyObject_GetAttrString(module, "serve");
     Py_XDECREF(module);

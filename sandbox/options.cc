@@ -97,7 +97,8 @@ result<daemon_options> parse_daemon_options(std::span<char* const> arguments) {
     if (options.socket < 0 || options.instance.empty() || options.runtime_dir.empty()) {
         return fail(errc::invalid_argument,
                     "usage: hearth-sandboxd --socket-fd N --instance NAME --runtime-dir DIR "
-                    "[--slots N] [--parked N] [--zygote shared|off] [--zygote-forks N] [--zygote-minutes N] "
+                    "[--slots N] [--parked N] [--zygote shared|off] [--zygote-forks N] "
+                    "[--zygote-minutes N] "
                     "[--zygote-modules A,B] [--numpy-modules A,B] [--python /usr/...] "
                     "[--allow-no-limits]; it is "
                     "started by a worker");

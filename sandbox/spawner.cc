@@ -225,8 +225,8 @@ result<> spawner::keep_zygotes(const daemon_options& options, const unique_fd& p
                 own.reset();
             }
         }
-        auto made = zygote_keeper::make(std::move(own), options.python, environment,
-                                        std::move(settings));
+        auto made =
+            zygote_keeper::make(std::move(own), options.python, environment, std::move(settings));
         if (!made) {
             return propagate(made);
         }

@@ -68,8 +68,7 @@ public:
                                                                       start_way way);
     // Asks the zygote for the Python of a shell. After a failure the sandbox must be killed.
     [[nodiscard]] std::expected<void, spawn_failure> fork_python(started_sandbox& made);
-    [[nodiscard]] zygote_keeper& zygotes(
-        zygote_family family = zygote_family::standard) const {
+    [[nodiscard]] zygote_keeper& zygotes(zygote_family family = zygote_family::standard) const {
         return *zygotes_[static_cast<std::size_t>(family)];
     }
     // Gives a parked sandbox its limits and its code. After a failure it must be killed.

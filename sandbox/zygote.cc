@@ -149,7 +149,8 @@ result<zygote> zygote::prepare(int socket, const std::string& python, const char
                                             .family = family,
                                             .modules = modules,
                                             .descriptors = made.descriptors_.get(),
-                                            .stack = made.stack_end_ - 1}); !ok) {
+                                            .stack = made.stack_end_ - 1});
+        !ok) {
         return propagate(ok);
     }
     if (auto ok = keep_capabilities(kept_capabilities); !ok) {

@@ -24,7 +24,8 @@ namespace hearth::sandbox {
 class zygote {
 public:
     // Isolates the calling process and starts Python in it, with `modules` (with commas) imported
-    // beside the usual ones. A missing one ends a zygote of another family than "standard". `socket` stays the caller's.
+    // beside the usual ones. A missing one ends a zygote of another family than "standard".
+    // `socket` stays the caller's.
     [[nodiscard]] static result<zygote> prepare(int socket, const std::string& python,
                                                 const char* family, const char* modules);
 

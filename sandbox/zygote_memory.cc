@@ -62,7 +62,8 @@ bool parse_region(std::string_view line, region& out) {
            parse_address(line.substr(dash + 1, space - dash - 1), out.end);
 }
 
-// The kernel writes to the thread's own data by itself, and a stack is in use while it is looked at.
+// The kernel writes to the thread's own data by itself, and a stack is in use while it is looked
+// at.
 bool may_move(const region& each, const void* stack) {
     const auto* own_data = reinterpret_cast<const void*>(::pthread_self());
     const int here = 0;

@@ -34,7 +34,7 @@ PRELOADED = (
 )
 
 
-# Calls after which code is specialised and every cache is filled: CPython 3.11 begins at the eighth.
+# Calls after which code is specialised and caches are filled: CPython 3.11 begins at the eighth.
 REHEARSALS = 32
 
 # What modules gave to os.register_at_fork. The zygote forks with one thread and no lock held, which

@@ -35,7 +35,8 @@ int main(int count, char** arguments) {
         log::error("hearth-zygote is started by hearth-sandboxd, never by hand");
         return 2;
     }
-    auto ready = sandbox::zygote::prepare(socket_descriptor, arguments[1], arguments[2], arguments[3]);
+    auto ready =
+        sandbox::zygote::prepare(socket_descriptor, arguments[1], arguments[2], arguments[3]);
     greet(ready.has_value());
     if (!ready) {
         log::warning("the zygote cannot start", {{"error", ready.error().message}});
