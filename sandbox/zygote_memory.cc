@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cerrno>
 #include <charconv>
 #include <csignal>
@@ -30,11 +31,19 @@ struct region {
     std::uintptr_t end = 0;
 
     [[nodiscard]] std::size_t size() const { return end - first; }
-    [[nodiscard]] bool has(const void* address) const {
-        const auto at = reinterpret_cast<std::uintptr_t>(address);
-        return at >= first && at < end;
+    [[nodiscard]] bool has(std::uintptr_t address) const {
+        return address >= first && address < end;
     }
 };
+
+std::byte* memory_at(std::uintptr_t address) {
+    return std::bit_cast<std::byte*>(address);
+}
+
+template <class T>
+std::uintptr_t address_of(const T* object) {
+    return reinterpret_cast<std::uintptr_t>(object);
+}
 
 // Not in the heap, which is moved itself. `original` is a view of the file that nobody writes to.
 struct moved_regions {
@@ -65,10 +74,11 @@ bool parse_region(std::string_view line, region& out) {
 // The kernel writes to the thread's own data by itself, and a stack is in use while it is looked
 // at.
 bool may_move(const region& each, const void* stack) {
-    const auto* own_data = reinterpret_cast<const void*>(::pthread_self());
+    const std::uintptr_t own_data = ::pthread_self();
     const int here = 0;
-    return !each.has(own_data) && !each.has(stack) && !each.has(&here) && !each.has(&moved) &&
-           !each.has(&moved.original);
+    return !each.has(own_data) && !each.has(address_of(static_cast<const std::byte*>(stack))) &&
+           !each.has(address_of(&here)) && !each.has(address_of(&moved)) &&
+           !each.has(address_of(&moved.original));
 }
 
 result<std::size_t> find_regions(int descriptors, const void* stack) {
@@ -96,7 +106,7 @@ result<unique_fd> copy_regions(std::size_t bytes) {
         return fail_errno("a memory file for the zygote");
     }
     for (const region& each : moved.list()) {
-        const auto* from = reinterpret_cast<const std::byte*>(each.first);
+        const std::byte* from = memory_at(each.first);
         for (std::size_t done = 0; done < each.size();) {
             const ssize_t wrote = ::write(file.get(), from + done, each.size() - done);
             if (wrote <= 0) {
@@ -116,7 +126,7 @@ result<unique_fd> copy_regions(std::size_t bytes) {
 result<> map_regions(int file) {
     off_t offset = 0;
     for (const region& each : moved.list()) {
-        if (::mmap(reinterpret_cast<void*>(each.first), each.size(), PROT_READ | PROT_WRITE,
+        if (::mmap(memory_at(each.first), each.size(), PROT_READ | PROT_WRITE,
                    MAP_PRIVATE | MAP_FIXED, file, offset) == MAP_FAILED) {
             return fail_errno("mapping the zygote's memory");
         }
@@ -145,7 +155,7 @@ std::size_t release_in(const region& each, const std::byte* original, int pagema
             return released;
         }
         for (std::size_t i = 0; i < static_cast<std::size_t>(got) / sizeof(entries[0]); ++i) {
-            void* page = reinterpret_cast<void*>(each.first + at);
+            std::byte* page = memory_at(each.first + at);
             if ((entries[i] & (page_present | page_of_file)) == page_present &&
                 std::memcmp(page, original + at, page_bytes) == 0 &&
                 ::madvise(page, page_bytes, MADV_DONTNEED) == 0) {

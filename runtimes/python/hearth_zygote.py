@@ -14,7 +14,7 @@ del sys.modules[example.__name__]
 NEEDED = frozenset(sys.modules)
 
 import gc  # noqa: E402
-import importlib.util  # noqa: E402
+import importlib  # noqa: E402
 import json  # noqa: E402
 import os  # noqa: E402
 import select  # noqa: E402
