@@ -339,8 +339,7 @@ double idle_sandbox_kb(host& in, int code) {
             invoke(made);
         }
         // Idle ones give memory back after a second.
-        constexpr seconds until_idle{2};
-        std::this_thread::sleep_for(until_idle);
+        std::this_thread::sleep_for(seconds(2));
         return tree_pss_kb(in.control().process());
     };
     const std::uint64_t few = add(idle_ones);
