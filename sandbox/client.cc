@@ -34,7 +34,15 @@ std::vector<std::string> arguments_of(const launch_options& options) {
                                        "--parked",
                                        concat(options.parked),
                                        "--zygote",
-                                       options.zygote ? "on" : "off"};
+                                       options.zygote ? "shared" : "off",
+                                       "--zygote-forks",
+                                       concat(options.zygote_forks),
+                                       "--zygote-minutes",
+                                       concat(options.zygote_minutes),
+                                       "--zygote-modules",
+                                       options.zygote_modules,
+                                       "--numpy-modules",
+                                       options.numpy_modules};
     if (options.allow_no_limits) {
         arguments.emplace_back("--allow-no-limits");
     }

@@ -64,9 +64,9 @@ result<> daemon::report_pool() {
     return outbox_.send(bytes_of(pool));
 }
 
-result<> daemon::handle_zygote() {
+result<> daemon::handle_zygote(zygote_family family) {
     const bool was_ready = spawner_.zygotes().ready();
-    spawner_.zygotes().dispatch();
+    spawner_.zygotes(family).dispatch();
     return !was_ready && spawner_.zygotes().ready() ? report_pool() : result<>();
 }
 

@@ -117,7 +117,9 @@ result<> daemon::serve_waiting() {
 result<> daemon::start(waiting_create request) {
     const std::uint64_t id = request.wanted.header.sandbox_id;
     const std::uint32_t slot = *table_.take_slot();
-    const bool by_zygote = spawner_.zygotes().ready() && !request.without_zygote;
+    zygote_keeper& zygotes = spawner_.zygotes(request.wanted.family);
+    zygotes.want();
+    const bool by_zygote = zygotes.ready() && !request.without_zygote;
     const start_way way = by_zygote ? start_way::zygote : start_way::program;
     auto started = spawner_.start(request.wanted, slot, request.code.get(), way);
     if (!started) {

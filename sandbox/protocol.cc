@@ -58,8 +58,8 @@ result<request> decode_create(std::span<const std::byte> packet, std::size_t des
     if (!created) {
         return propagate(created);
     }
-    if (created->reserved != 0 || created->header.sandbox_id == 0) {
-        return fail(errc::protocol, "a create request with a bad reserved field or id");
+    if (created->family > zygote_family::numpy || created->header.sandbox_id == 0) {
+        return fail(errc::protocol, "a create request with an unknown zygote or a bad id");
     }
     if (auto limits = check_limits(*created); !limits) {
         return fail(errc::protocol, std::move(limits.error().message));

@@ -55,6 +55,15 @@ inline constexpr std::uint32_t cpu_millis_default = 1'000;
 inline constexpr std::uint32_t memory_mb_per_cpu = 1'769;
 inline constexpr std::uint32_t slots_default = 256;
 inline constexpr std::uint32_t slots_max = 16'384;
+// Siblings share what the zygote chose at its start: the hash secret and the layout of memory. Each
+// zygote is therefore replaced after so many forks and so many minutes.
+inline constexpr std::uint32_t zygote_forks_default = 5'000;
+inline constexpr std::uint32_t zygote_forks_max = 1'000'000;
+inline constexpr std::uint32_t zygote_minutes_default = 30;
+inline constexpr std::uint32_t zygote_minutes_max = 7 * 24 * 60;
+inline constexpr std::size_t zygote_modules_bytes_max = 1'024;
+// What the numpy zygote imports beside the standard one's. Without the first it does not exist.
+inline constexpr const char* numpy_modules_default = "numpy,pandas";
 // Sandboxes that are complete and wait for a function. Each costs its slot and a few megabytes.
 inline constexpr std::uint32_t parked_default = 4;
 inline constexpr std::uint32_t parked_max = 64;
@@ -84,6 +93,13 @@ enum class start_way : std::uint32_t {
     parked = 3,   // made before this request, which gave it limits and code
 };
 
+// Which zygote a sandbox's Python is forked from: what it finds imported.
+enum class zygote_family : std::uint32_t {
+    standard = 0,  // modules of the standard library
+    numpy = 1,     // those, numpy and pandas; these are never parked
+};
+inline constexpr std::size_t zygote_families = 2;
+
 enum class exit_kind : std::uint32_t {
     code = 1,    // value is what Python passed to exit(2)
     signal = 2,  // value is the signal's number
@@ -107,7 +123,7 @@ struct create_packet {
     std::uint64_t tmp_bytes = tmp_bytes_default;  // bytes count against memory_mb as they are used
     std::uint64_t shm_bytes = shm_bytes_default;  // of /dev/shm; likewise
     std::uint32_t cpu_millis = cpu_millis_default;  // thousandths of one CPU; 0: no limit
-    std::uint32_t reserved = 0;
+    zygote_family family = zygote_family::standard;
 };
 static_assert(sizeof(create_packet) == 48);
 inline constexpr std::size_t create_descriptors = 1;

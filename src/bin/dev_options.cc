@@ -48,6 +48,28 @@ void add_seconds(CLI::App& command, const std::string& name, seconds& into,
         ->default_str(std::to_string(into.count()));
 }
 
+void add_zygote_options(CLI::App& command, dev_options& into) {
+    command
+        .add_option("--zygote-forks", into.zygote_forks,
+                    "Sandboxes after which the Python that they are forked from is replaced")
+        ->envname("HEARTH_ZYGOTE_FORKS")
+        ->check(CLI::Range(1U, sandbox::zygote_forks_max))
+        ->capture_default_str();
+    command.add_option("--zygote-minutes", into.zygote_minutes, "Minutes after which it is")
+        ->envname("HEARTH_ZYGOTE_MINUTES")
+        ->check(CLI::Range(1U, sandbox::zygote_minutes_max))
+        ->capture_default_str();
+    command
+        .add_option("--zygote-modules", into.zygote_modules,
+                    "Installed modules to import ahead for all functions, with commas")
+        ->envname("HEARTH_ZYGOTE_MODULES");
+    command
+        .add_option("--numpy-modules", into.numpy_modules,
+                    "The same for those of the runtime python-numpy; empty: no such zygote")
+        ->envname("HEARTH_NUMPY_MODULES")
+        ->capture_default_str();
+}
+
 }  // namespace
 
 void add_dev_options(CLI::App& command, dev_options& into) {
@@ -120,9 +142,14 @@ void add_dev_options(CLI::App& command, dev_options& into) {
     command
         .add_option(
             "--zygote", into.zygote,
-            "Fork Python from one that is shared by all functions (on), or execute it (off)")
+            "Fork Python from one that is shared by all functions (shared), or execute it (off)")
         ->envname("HEARTH_ZYGOTE")
-        ->check(CLI::IsMember({"on", "off"}))
+        ->check(CLI::IsMember({"shared", "off"}))
+        ->capture_default_str();
+    add_zygote_options(command, into);
+    command.add_option("--slots", into.slots, "Sandboxes that can live at once")
+        ->envname("HEARTH_SLOTS")
+        ->check(CLI::Range(1U, sandbox::slots_max))
         ->capture_default_str();
     command.add_flag("--allow-no-limits", into.allow_no_limits,
                      "Start even where the kernel cannot limit memory and processes");

@@ -35,7 +35,12 @@ struct dev_options {
     std::uint32_t cpu_floor_millis = worker::cpu_floor_millis_default;
     bool allow_no_limits = false;
     std::uint32_t parked = sandbox::parked_default;
-    std::string zygote = "on";
+    std::uint32_t slots = sandbox::slots_default;
+    std::string zygote = "shared";
+    std::uint32_t zygote_forks = sandbox::zygote_forks_default;
+    std::uint32_t zygote_minutes = sandbox::zygote_minutes_default;
+    std::string zygote_modules;
+    std::string numpy_modules = sandbox::numpy_modules_default;
     std::string log_level = "info";
     std::string tls_certificate;
     std::string tls_key;

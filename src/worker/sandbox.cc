@@ -54,6 +54,8 @@ task<result<>> warm_sandbox::launch(const code_directory& code, deadline until) 
     wanted.header.sandbox_id = id_;
     wanted.memory_mb = static_cast<std::uint32_t>(target_->memory_mb);
     wanted.cpu_millis = cpu_millis_of(target_->memory_mb, around_.cpu_floor_millis);
+    wanted.family = target_->runtime == faas::numpy_runtime ? sandbox::zygote_family::numpy
+                                                            : sandbox::zygote_family::standard;
     auto sent = co_await around_.manager.create(wanted, code.descriptor.get(), until);
     if (!sent) {
         co_return sent;

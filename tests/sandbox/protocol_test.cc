@@ -46,7 +46,7 @@ TEST(protocol, every_limit_of_a_create_is_enforced_at_both_ends) {
     EXPECT_FALSE(accepts(with(&create_packet::shm_bytes, shm_bytes_max + 1)));
     EXPECT_FALSE(accepts(with(&create_packet::cpu_millis, cpu_millis_min - 1)));
     EXPECT_FALSE(accepts(with(&create_packet::cpu_millis, cpu_millis_max + 1)));
-    EXPECT_FALSE(accepts(with(&create_packet::reserved, 1U)));
+    EXPECT_FALSE(accepts(with(&create_packet::family, zygote_family{2})));
 }
 
 TEST(protocol, a_request_needs_its_exact_size_version_type_and_descriptors) {
