@@ -53,10 +53,11 @@ result<> start_interpreter(const std::string& python) {
     return PyStatus_Exception(status) ? failed(status) : result<>();
 }
 
-bool call(const char* function) {
+template <class... Arguments>
+bool call(const char* function, const char* format = nullptr, Arguments... arguments) {
     PyObject* module = PyImport_ImportModule(module_name);
     PyObject* outcome =
-        module == nullptr ? nullptr : PyObject_CallMethod(module, function, nullptr);
+        module == nullptr ? nullptr : PyObject_CallMethod(module, function, format, arguments...);
     Py_XDECREF(module);
     Py_XDECREF(outcome);
     return outcome != nullptr;
@@ -94,8 +95,8 @@ void after_fork_in_child() {
     PyOS_AfterFork_Child();
 }
 
-void serve() {
-    if (!call("serve")) {
+void serve(bool is_parked) {
+    if (!call("serve", "(i)", is_parked ? 1 : 0)) {
         PyErr_Print();
     }
     ::_exit(1);

@@ -245,7 +245,7 @@ std::expected<started_sandbox, spawn_failure> spawner::start(const create_packet
     if (cloned->process == 0) {
         become_sandbox(wanted, *wires, *lists, code_mount.get(), way);
     }
-    const std::uint16_t group_is_placed = group->placement() >= 0 ? 1 : 0;
+    const std::uint8_t group_is_placed = group->placement() >= 0 ? 1 : 0;
     started_sandbox made{.group = std::move(*group),
                          .init = cloned->process,
                          .init_pidfd = std::move(cloned->pidfd),
@@ -256,7 +256,8 @@ std::expected<started_sandbox, spawn_failure> spawner::start(const create_packet
         made.waiting = shell{.request = {.file_bytes_max = wanted.tmp_bytes,
                                          .pids = wanted.pids,
                                          .landlock = static_cast<std::uint16_t>(landlock_),
-                                         .placed = group_is_placed},
+                                         .placed = group_is_placed,
+                                         .parked = static_cast<std::uint8_t>(code < 0)},
                              .control_stream = std::move(wires->stream_inside),
                              .output = std::move(wires->output.write),
                              .status = std::move(wires->status.write),

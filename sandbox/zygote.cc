@@ -94,7 +94,7 @@ struct fork_call {
     join(plan);
     ::prctl(PR_SET_NAME, "python3", 0, 0, 0);
     embedded_python::after_fork_in_child();
-    embedded_python::serve();
+    embedded_python::serve(call.request->parked == 1);
 }
 
 // Runs in a process that shares the zygote's memory while the zygote waits (as after vfork), and is
@@ -231,7 +231,8 @@ result<> zygote::run() {
             return fail(errc::protocol, "not a fork request");
         }
         std::memcpy(&request, packet.bytes.data(), sizeof request);
-        if (request.placed > 1 || packet.descriptor_count < fork_descriptors_min + request.placed) {
+        if (request.placed > 1 || request.parked > 1 ||
+            packet.descriptor_count < fork_descriptors_min + request.placed) {
             return fail(errc::protocol, "a fork request out of range");
         }
         if (auto ok = check_self(packet.descriptor_count); !ok) {

@@ -20,7 +20,8 @@ struct fork_request {
     std::uint64_t file_bytes_max = 0;
     std::uint32_t pids = 0;
     std::uint16_t landlock = 0;  // ABI
-    std::uint16_t placed = 0;    // 1: there is a v2 cgroup to be born into
+    std::uint8_t placed = 0;     // 1: there is a v2 cgroup to be born into
+    std::uint8_t parked = 0;     // 1: nobody waits for it yet
 };
 static_assert(sizeof(fork_request) == 16);
 

@@ -46,6 +46,11 @@ def flush_output():
             pass
 
 
+def adapt_stream(stream):
+    """Lines go out when they end; what cannot be encoded is no error."""
+    stream.reconfigure(line_buffering=True, errors="backslashreplace")
+
+
 def set_up_environment(parameters):
     """The names that Lambda defines, then the owner's, which may not replace the first."""
     environment = os.environ
@@ -75,8 +80,10 @@ def prefer_own_modules():
 def initialise(parameters):
     """Imports the handler; returns it and its name. Raises errors.Reported."""
     set_up_environment(parameters)
-    # In a parked sandbox the code was mounted after the first look into the directory.
-    sys.path_importer_cache.pop("/code", None)
+    # A fork of the zygote has looked into the directory before the code was there.
+    finder = sys.path_importer_cache.get("/code")
+    if finder is not None:
+        finder.invalidate_caches()
     os.chdir("/code")
     prefer_own_modules()
     return function.load(parameters["handlers"])
@@ -99,7 +106,8 @@ def serve(handler, identity, log_request):
 
 def main():
     for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(line_buffering=True, errors="backslashreplace")
+        if not stream.line_buffering or stream.errors != "backslashreplace":
+            adapt_stream(stream)
     asked_ns = time.monotonic_ns()
     nonce, parameters = channel.receive_init()
     waited_ns = time.monotonic_ns() - asked_ns

@@ -1,8 +1,6 @@
-"""Imported and called once in a parked sandbox, for what that touches (hearth_zygote.rehearse)."""
+"""Imported and called in the zygote and in parked sandboxes, for what that touches."""
 
 import os
-
-EVENT = '{"handlers": ["main.handler"], "env": {"NAME": "value"}, "list": [1, 2.5, null]}'
 
 
 class Example:

@@ -15,7 +15,6 @@ import gc  # noqa: E402
 import importlib.util  # noqa: E402
 import json  # noqa: E402
 import os  # noqa: E402
-import select  # noqa: E402
 import time  # noqa: E402
 
 # Common in functions and dear to import. They must not start threads, open files or keep secrets.
@@ -32,13 +31,30 @@ PRELOADED = (
 )
 
 
-# A worker that waits for this sandbox sends its first frame at once.
-UNASKED_SECONDS = 0.005
+# The interpreter adapts a function's code to its operands after a few calls, by writing to it. What
+# is adapted here is neither slow nor copied in the forks.
+WARM_UP_ROUNDS = 16
+
+# OpenSSL recognises a fork by its process id.
+ZYGOTE_ID = os.getpid()
+
+EVENT = '{"list": [1, 2.5, null], "name": "value"}'
+PARAMETERS = (
+    '{"handlers": ["main.handler"], "functionName": "name", "functionVersion": "1", '
+    '"functionArn": "arn", "memoryMb": 128, "logGroupName": "group", "logStreamName": "stream", '
+    '"env": {"NAME": "value"}}')
+
+streams = ()
 
 
 def prepare():
+    global streams
     for name in PRELOADED:
         importlib.import_module(name)
+    streams = make_streams()
+    bootstrap.logging_setup.install()
+    for _ in range(WARM_UP_ROUNDS):
+        rehearse()
     for name in frozenset(sys.modules) - NEEDED - {"bootstrap", __name__}:
         bootstrap.preloaded.setdefault(name.partition(".")[0], []).append(name)
     # The collector never looks at the objects of now again, so that their pages stay shared.
@@ -46,38 +62,46 @@ def prepare():
     gc.freeze()
 
 
-def serve():
+def serve(is_parked):
     bootstrap.STARTED_NS = time.monotonic_ns()
     make_fresh()
-    open_streams()
+    for name, stream in zip(("stdin", "stdout", "stderr"), streams):
+        setattr(sys, name, stream)
+        setattr(sys, "__%s__" % name, stream)
     bootstrap.__name__ = "__main__"
     sys.modules["__main__"] = bootstrap
     del sys.modules["bootstrap"]
-    if not select.select([bootstrap.channel.DESCRIPTOR], [], [], UNASKED_SECONDS)[0]:
+    if is_parked:
         rehearse()
     bootstrap.run()
 
 
 def rehearse():
-    """A first import and a first frame write to pages that are still shared with the zygote, and
-    each page is then copied. A parked sandbox has the time to do that before it is asked."""
-    spec = importlib.util.spec_from_file_location("rehearsal", "/runtime/hearth_rehearsal.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    module.handler(json.loads(module.EVENT), None)
-    importlib.machinery.PathFinder.find_spec("rehearsal", ["/code"])
+    """A first import and a first call, from the runtime's own folder.
+
+    They write to pages that are still shared with the zygote, and each page is then copied. A
+    parked sandbox has the time to do that before it is asked."""
+    finder = importlib.machinery.PathFinder.find_spec
+    finder("rehearsal", ["/code"])
     os.listdir("/code")
-    bootstrap.channel.encode_ready(1.5, "rehearsal.handler")
+    path, sys.path = sys.path, ["/runtime"]
+    try:
+        handler, name = bootstrap.function.load(["hearth_rehearsal.handler"])
+    finally:
+        sys.path = path
+        sys.modules.pop("hearth_rehearsal", None)
+    parameters = json.loads(PARAMETERS)
+    identity = bootstrap.function.Identity(parameters)
+    bootstrap.function.invoke(handler, identity, "rehearsal", 0, EVENT)
+    bootstrap.channel.encode_ready(1.5, name)
 
 
 def make_fresh():
     """What two forks of one process would share and must not: the state of every random generator.
-
-    OpenSSL recognises a fork by its process id alone, which is the same in every sandbox."""
+    Those of `random` are seeded by its own hook."""
     ssl = sys.modules.get("ssl")
-    if ssl is not None:
+    if ssl is not None and os.getpid() == ZYGOTE_ID:
         ssl.RAND_add(os.urandom(32), 32.0)
-    sys.modules["random"].seed()
     uuid = sys.modules["uuid"]
     uuid._node = uuid._last_timestamp = None
     tempfile = sys.modules["tempfile"]
@@ -87,12 +111,20 @@ def make_fresh():
         numpy.random.seed()
 
 
-def open_streams():
-    """Those of the zygote were of its own descriptors."""
-    sys.stdin = sys.__stdin__ = open(
-        0, "r", encoding="utf-8", errors="surrogateescape", closefd=False)
-    for number, name, errors in ((1, "stdout", "surrogateescape"),
-                                 (2, "stderr", "backslashreplace")):
-        stream = open(number, "w", encoding="utf-8", errors=errors, closefd=False)
-        setattr(sys, name, stream)
-        setattr(sys, "__%s__" % name, stream)
+def make_streams():
+    """Streams on descriptors 0 to 2 as every fork will have them, /dev/null and a pipe: what a
+    stream remembers of its descriptor must be true of theirs."""
+    saved = [os.dup(number) for number in range(3)]
+    null = os.open("/dev/null", os.O_RDONLY)
+    pipe = os.pipe()
+    for number, source in enumerate((null, pipe[1], pipe[1])):
+        os.dup2(source, number)
+    made = [open(0, "r", encoding="utf-8", errors="surrogateescape", closefd=False)]
+    for number in (1, 2):
+        made.append(open(number, "w", encoding="utf-8", closefd=False))
+        bootstrap.adapt_stream(made[-1])
+    for number, source in enumerate(saved):
+        os.dup2(source, number)
+    for each in (null, *pipe, *saved):
+        os.close(each)
+    return tuple(made)
