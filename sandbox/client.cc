@@ -33,6 +33,8 @@ std::vector<std::string> arguments_of(const launch_options& options) {
                                        options.python,
                                        "--parked",
                                        concat(options.parked),
+                                       "--shells",
+                                       concat(options.shells),
                                        "--zygote",
                                        options.zygote ? "on" : "off"};
     if (options.allow_no_limits) {

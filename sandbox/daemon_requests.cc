@@ -13,8 +13,8 @@ namespace hearth::sandbox {
 namespace {
 
 constexpr int requests_per_turn = 16;  // so that sandboxes are served between requests
-// Making parked ones takes processor time from functions that were just started.
-constexpr milliseconds quiet_before_parking{20};
+// Making sandboxes ahead takes processor time from functions that were just started.
+constexpr milliseconds quiet_before_refill{20};
 
 // A worker sends a directory; anything else could mislead.
 bool is_as_promised(const received_packet& packet) {
@@ -85,14 +85,18 @@ result<> daemon::handle_create(const create_packet& wanted, received_packet& pac
         })) {
         return fail(errc::protocol, concat("a create request for the live sandbox ", id));
     }
-    park_at_ = std::max(park_at_, requested_at + quiet_before_parking);
+    refill_at_ = std::max(refill_at_, requested_at + quiet_before_refill);
     unique_fd code = std::move(packet.descriptors[0]);
     if (!parked_slots_.empty() && fits_parked(wanted)) {
         sandbox_entry& longest = *table_.at_slot(parked_slots_.front());
         return use_parked(longest, wanted, code.get(), requested_at);
     }
+    if (!shell_slots_.empty() && fits_parked(wanted) && spawner_.zygotes().ready()) {
+        sandbox_entry& oldest = *table_.at_slot(shell_slots_.front());
+        return use_shell(oldest, wanted, std::move(code), requested_at);
+    }
     if (!table_.has_free_slot()) {
-        if (!evict_parked()) {
+        if (!evict_one()) {
             return report_failure(id, "slots",
                                   {errc::limit_exceeded, "every slot is in use", EAGAIN});
         }
@@ -135,14 +139,17 @@ result<> daemon::start(waiting_create request) {
 }
 
 // Init says that all is in place but Python.
-void daemon::fork_python(sandbox_entry& entry) {
-    auto asked = spawner_.fork_python(entry.process);
-    if (!asked) {
-        entry.failure =
-            status_record{.kind = status_kind::failed, .value = asked.error().cause.os_error};
-        set_text(entry.failure->stage, asked.error().stage);
-        kill(entry);
+void daemon::fork_python(sandbox_entry& entry, bool to_be_parked) {
+    if (auto asked = spawner_.fork_python(entry.process, to_be_parked); !asked) {
+        fail_start(entry, asked.error());
     }
+}
+
+// The sandbox's end is reported as the request's failure.
+void daemon::fail_start(sandbox_entry& entry, const spawn_failure& why) {
+    entry.failure = status_record{.kind = status_kind::failed, .value = why.cause.os_error};
+    set_text(entry.failure->stage, why.stage);
+    kill(entry);
 }
 
 // What failed may be the zygote; executing Python needs none.
@@ -169,7 +176,6 @@ result<> daemon::watch_sandbox(sandbox_entry& entry) {
     return watch(entry.process.init_pidfd.get(), source::process, entry.slot, EPOLLIN);
 }
 
-// A failure kills it, and its end is reported as the request's failure.
 result<> daemon::use_parked(sandbox_entry& entry, const create_packet& wanted, int code,
                             steady_time requested_at) {
     std::erase(parked_slots_, entry.slot);
@@ -179,13 +185,33 @@ result<> daemon::use_parked(sandbox_entry& entry, const create_packet& wanted, i
     entry.process.mount_namespace.reset();
     if (!specialised) {
         entry.state = sandbox_state::running;
-        entry.failure =
-            status_record{.kind = status_kind::failed, .value = specialised.error().cause.os_error};
-        set_text(entry.failure->stage, specialised.error().stage);
-        kill(entry);
+        fail_start(entry, specialised.error());
         return {};
     }
     return report_created(entry, start_way::parked);
+}
+
+// The zygote forks while limits and code are put in place here. Python does nothing before its init
+// frame, which comes after `created`, which is sent once this is done and Python is sealed.
+result<> daemon::use_shell(sandbox_entry& entry, const create_packet& wanted, unique_fd code,
+                           steady_time requested_at) {
+    std::erase(shell_slots_, entry.slot);
+    table_.assign(entry, wanted.header.sandbox_id);
+    entry.state = sandbox_state::starting;
+    ++starting_;
+    entry.requested_at = requested_at;
+    entry.wanted = wanted;
+    entry.code = std::move(code);
+    fork_python(entry, false);
+    if (entry.failure) {
+        return {};
+    }
+    auto specialised = spawner_.specialise(entry.process, wanted, entry.code.get());
+    entry.process.mount_namespace.reset();
+    if (!specialised) {
+        fail_start(entry, specialised.error());
+    }
+    return {};
 }
 
 result<> daemon::report_created(sandbox_entry& entry, start_way way) {

@@ -38,6 +38,9 @@ bool accept(daemon_options& options, std::string_view name, const std::string& v
     if (name == "--parked") {
         return parse_number(value, std::uint32_t{0}, parked_max, options.parked);
     }
+    if (name == "--shells") {
+        return parse_number(value, std::uint32_t{0}, shells_max, options.shells);
+    }
     if (name == "--zygote") {
         options.zygote = value == "on";
         return value == "on" || value == "off";
@@ -75,7 +78,7 @@ result<daemon_options> parse_daemon_options(std::span<char* const> arguments) {
     if (options.socket < 0 || options.instance.empty() || options.runtime_dir.empty()) {
         return fail(errc::invalid_argument,
                     "usage: hearth-sandboxd --socket-fd N --instance NAME --runtime-dir DIR "
-                    "[--slots N] [--parked N] [--zygote on|off] [--python /usr/...] "
+                    "[--slots N] [--parked N] [--shells N] [--zygote on|off] [--python /usr/...] "
                     "[--allow-no-limits]; it is "
                     "started by a worker");
     }

@@ -19,6 +19,7 @@ struct daemon_options {
     std::string python = "/usr/bin/python3";
     std::uint32_t slots = slots_default;
     std::uint32_t parked = parked_default;  // --parked
+    std::uint32_t shells = shells_default;  // --shells
     bool allow_no_limits = false;
     bool zygote = true;  // --zygote on|off
 };

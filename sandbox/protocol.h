@@ -51,6 +51,10 @@ inline constexpr std::uint32_t slots_max = 16'384;
 // Sandboxes that are complete and wait for a function. Each costs its slot and a few megabytes.
 inline constexpr std::uint32_t parked_default = 4;
 inline constexpr std::uint32_t parked_max = 64;
+// Sandboxes that are complete but for Python. Each costs its slot and some 200 kilobytes, most of
+// them the kernel's.
+inline constexpr std::uint32_t shells_default = 16;
+inline constexpr std::uint32_t shells_max = 256;
 
 enum class packet_type : std::uint16_t {
     create = 1,

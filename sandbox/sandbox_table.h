@@ -17,6 +17,8 @@
 //
 //   starting --sealed--> running --init ended--> draining --cgroups removed--> (gone)
 //      |  \---------------init ended or start deadline----^
+//      |--all but Python, of no request--> shell --create, or to be parked--> starting
+//      |                                     \---init ended----^
 //      \--sealed, of no request--> parked --create--> running
 //                                     \---init ended-----^
 //
@@ -25,7 +27,7 @@
 
 namespace hearth::sandbox {
 
-enum class sandbox_state { starting, parked, running, draining };
+enum class sandbox_state { starting, shell, parked, running, draining };
 
 struct sandbox_entry {
     std::uint64_t id = 0;  // 0: it belongs to no request yet
@@ -38,7 +40,7 @@ struct sandbox_entry {
     unique_fd code;
     bool was_sealed = false;
     bool was_created = false;  // and the worker was told so
-    bool evicted = false;      // parked, and killed for its slot
+    bool evicted = false;      // of no request, and killed for its slot
     bool killed_on_request = false;
     bool missed_start_deadline = false;
     bool out_of_memory = false;

@@ -91,10 +91,9 @@ std::int64_t nanoseconds_of(steady_time when) {
 
 call_times call(int connection, const std::string& key, const std::string& id) {
     const std::string body = concat(R"({"functionId":")", id, R"(","inputData":{}})");
-    const std::string request =
-        concat("POST /run HTTP/1.1\r\nhost: 127.0.0.1\r\nx-api-key: ", key,
-               "\r\ncontent-type: application/json\r\ncontent-length: ", body.size(), "\r\n\r\n",
-               body);
+    const std::string request = concat(
+        "POST /run HTTP/1.1\r\nhost: 127.0.0.1\r\nx-api-key: ", key,
+        "\r\ncontent-type: application/json\r\ncontent-length: ", body.size(), "\r\n\r\n", body);
     const std::int64_t start = nanoseconds_of(steady_clock::now());
     if (::send(connection, request.data(), request.size(), MSG_NOSIGNAL) !=
         static_cast<ssize_t>(request.size())) {
@@ -150,8 +149,7 @@ int main(int count, char** arguments) {
             });
         }
     }
-    const double seconds_taken =
-        std::chrono::duration<double>(steady_clock::now() - start).count();
+    const double seconds_taken = std::chrono::duration<double>(steady_clock::now() - start).count();
     std::printf("{");
     print_list("first_line_ms", times, &call_times::first_line_ms);
     print_list("answer_ms", times, &call_times::answer_ms);
