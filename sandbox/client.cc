@@ -40,6 +40,9 @@ std::vector<std::string> arguments_of(const launch_options& options) {
     if (options.allow_no_limits) {
         arguments.emplace_back("--allow-no-limits");
     }
+    if (options.trace) {
+        arguments.emplace_back("--trace");
+    }
     return arguments;
 }
 

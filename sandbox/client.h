@@ -31,6 +31,7 @@ struct launch_options {
     std::uint32_t slots = slots_default;
     std::uint32_t parked = parked_default;  // sandboxes kept ready for a function; 0 to parked_max
     std::uint32_t shells = shells_default;  // kept ready but for Python; 0 to shells_max
+    bool trace = false;                     // each start's stages are logged
     bool zygote = true;            // fork Python from hearth-zygote, which lies beside `program`
     bool allow_no_limits = false;  // start even where no memory or pids limit can be enforced
 };

@@ -217,11 +217,11 @@ result<> daemon::handle_record(sandbox_entry& entry, const status_record& record
             entry.wait_status = record.value;
             return {};
         case status_kind::shell:
+            entry.made = record.reached;
             if (entry.id == 0) {
-                keep_shell(entry);
-            } else {
-                fork_python(entry, false);
+                return keep_shell(entry);
             }
+            fork_python(entry, false);
             return {};
         case status_kind::sealed:
             break;
@@ -230,6 +230,7 @@ result<> daemon::handle_record(sandbox_entry& entry, const status_record& record
         return {};
     }
     entry.was_sealed = true;
+    (entry.way == start_way::zygote ? entry.joined : entry.made) = record.reached;
     if (entry.way == start_way::zygote) {
         spawner_.zygotes().note_fork(true);
     }

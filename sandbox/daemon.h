@@ -38,6 +38,7 @@ private:
         : socket_(options.socket),
           parked_target_(options.parked),
           shells_target_(options.shells),
+          trace_(options.trace),
           spawner_(std::move(ready)),
           table_(options.slots),
           outbox_(options.socket),
@@ -71,6 +72,7 @@ private:
     [[nodiscard]] result<> watch_sandbox(sandbox_entry& entry);
     void unwatch(unique_fd& fd) const;
     [[nodiscard]] result<> report_created(sandbox_entry& entry, start_way way);
+    static void log_stages(const sandbox_entry& entry, start_way way);
     [[nodiscard]] result<> serve_waiting();
     [[nodiscard]] bool evict_one();
 
@@ -80,7 +82,7 @@ private:
     [[nodiscard]] int milliseconds_to_refill() const;
     [[nodiscard]] result<> refill();
     [[nodiscard]] result<> make_ahead(start_way way);
-    void keep_shell(sandbox_entry& entry);
+    [[nodiscard]] result<> keep_shell(sandbox_entry& entry);
     [[nodiscard]] result<> park(sandbox_entry& entry);
     void pace_refill(steady_time began);
     [[nodiscard]] result<> report_pool();
@@ -102,6 +104,7 @@ private:
     int socket_;
     std::uint32_t parked_target_;
     std::uint32_t shells_target_;
+    bool trace_;
     spawner spawner_;
     sandbox_table table_;
     outbox outbox_;

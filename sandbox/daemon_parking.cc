@@ -67,6 +67,7 @@ result<> daemon::refill() {
 
 result<> daemon::make_ahead(start_way way) {
     const std::uint32_t slot = *table_.take_slot();
+    const steady_time began_at = steady_clock::now();
     auto started = spawner_.start(parked_limits(), slot, -1, way);
     if (!started) {
         table_.give_back_slot(slot);
@@ -80,12 +81,13 @@ result<> daemon::make_ahead(start_way way) {
     return watch_sandbox(table_.insert({.slot = slot,
                                         .way = way,
                                         .process = std::move(*started),
-                                        .requested_at = steady_clock::now()}));
+                                        .requested_at = began_at,
+                                        .began_at = began_at}));
 }
 
-void daemon::keep_shell(sandbox_entry& entry) {
+result<> daemon::keep_shell(sandbox_entry& entry) {
     if (entry.state != sandbox_state::starting || entry.evicted) {
-        return;
+        return {};
     }
     --starting_;
     making_ahead_ = false;
@@ -95,6 +97,7 @@ void daemon::keep_shell(sandbox_entry& entry) {
     if (shell_slots_.size() >= made_at_once) {
         pace_refill(entry.requested_at);
     }
+    return report_pool();
 }
 
 result<> daemon::park(sandbox_entry& entry) {
@@ -118,6 +121,7 @@ result<> daemon::report_pool() {
     pool_packet pool;
     pool.parked = static_cast<std::uint32_t>(parked_slots_.size());
     pool.zygote = spawner_.zygotes().ready() ? 1 : 0;
+    pool.shells = static_cast<std::uint32_t>(shell_slots_.size());
     return outbox_.send(bytes_of(pool));
 }
 

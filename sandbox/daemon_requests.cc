@@ -27,6 +27,10 @@ std::uint32_t microseconds_since(steady_time start) {
         std::chrono::duration_cast<microseconds>(steady_clock::now() - start).count());
 }
 
+std::int64_t nanoseconds_of(steady_time when) {
+    return std::chrono::duration_cast<nanoseconds>(when.time_since_epoch()).count();
+}
+
 }  // namespace
 
 result<> daemon::handle_socket() {
@@ -123,6 +127,7 @@ result<> daemon::start(waiting_create request) {
     const std::uint32_t slot = *table_.take_slot();
     const bool by_zygote = spawner_.zygotes().ready() && !request.without_zygote;
     const start_way way = by_zygote ? start_way::zygote : start_way::program;
+    const steady_time began_at = steady_clock::now();
     auto started = spawner_.start(request.wanted, slot, request.code.get(), way);
     if (!started) {
         table_.give_back_slot(slot);
@@ -135,11 +140,13 @@ result<> daemon::start(waiting_create request) {
                                         .process = std::move(*started),
                                         .requested_at = request.requested_at,
                                         .wanted = request.wanted,
-                                        .code = std::move(request.code)}));
+                                        .code = std::move(request.code),
+                                        .began_at = began_at}));
 }
 
 // Init says that all is in place but Python.
 void daemon::fork_python(sandbox_entry& entry, bool to_be_parked) {
+    entry.forked_at = steady_clock::now();
     if (auto asked = spawner_.fork_python(entry.process, to_be_parked); !asked) {
         fail_start(entry, asked.error());
     }
@@ -214,7 +221,26 @@ result<> daemon::use_shell(sandbox_entry& entry, const create_packet& wanted, un
     return {};
 }
 
+// The stages of a parked one lie before its request.
+void daemon::log_stages(const sandbox_entry& entry, start_way way) {
+    constexpr std::int64_t per_usec = 1'000;
+    const auto& [born, mounted, sealed] = entry.made;
+    const auto& [forked, joined, joined_sealed] = entry.joined;
+    log::info("start", {{"way", static_cast<std::int64_t>(way)},
+                        {"bornUsec", (born - nanoseconds_of(entry.began_at)) / per_usec},
+                        {"mountsUsec", (mounted - born) / per_usec},
+                        {"sealUsec", (sealed - mounted) / per_usec},
+                        {"forkUsec",
+                         forked == 0 ? 0 : (forked - nanoseconds_of(entry.forked_at)) / per_usec},
+                        {"joinUsec", (joined - forked) / per_usec},
+                        {"joinSealUsec", (joined_sealed - joined) / per_usec},
+                        {"totalUsec", std::int64_t{microseconds_since(entry.requested_at)}}});
+}
+
 result<> daemon::report_created(sandbox_entry& entry, start_way way) {
+    if (trace_) {
+        log_stages(entry, way);
+    }
     entry.state = sandbox_state::running;
     entry.was_created = true;
     entry.code.reset();

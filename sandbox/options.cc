@@ -70,6 +70,10 @@ result<daemon_options> parse_daemon_options(std::span<char* const> arguments) {
             options.allow_no_limits = true;
             continue;
         }
+        if (name == "--trace") {
+            options.trace = true;
+            continue;
+        }
         if (i + 1 == arguments.size() || !accept(options, name, arguments[i + 1])) {
             return fail(errc::invalid_argument, concat("bad argument ", name));
         }
@@ -79,8 +83,7 @@ result<daemon_options> parse_daemon_options(std::span<char* const> arguments) {
         return fail(errc::invalid_argument,
                     "usage: hearth-sandboxd --socket-fd N --instance NAME --runtime-dir DIR "
                     "[--slots N] [--parked N] [--shells N] [--zygote on|off] [--python /usr/...] "
-                    "[--allow-no-limits]; it is "
-                    "started by a worker");
+                    "[--allow-no-limits] [--trace]; it is started by a worker");
     }
     return options;
 }

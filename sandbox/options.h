@@ -22,6 +22,7 @@ struct daemon_options {
     std::uint32_t shells = shells_default;  // --shells
     bool allow_no_limits = false;
     bool zygote = true;  // --zygote on|off
+    bool trace = false;  // --trace: each start's stages are logged, for bench/sandbox
 };
 
 [[nodiscard]] result<daemon_options> parse_daemon_options(std::span<char* const> arguments);

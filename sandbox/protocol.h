@@ -50,7 +50,7 @@ inline constexpr std::uint32_t slots_default = 256;
 inline constexpr std::uint32_t slots_max = 16'384;
 // Sandboxes that are complete and wait for a function. Each costs its slot and a few megabytes.
 inline constexpr std::uint32_t parked_default = 4;
-inline constexpr std::uint32_t parked_max = 64;
+inline constexpr std::uint32_t parked_max = 256;
 // Sandboxes that are complete but for Python. Each costs its slot and some 200 kilobytes, most of
 // them the kernel's.
 inline constexpr std::uint32_t shells_default = 16;
@@ -173,13 +173,16 @@ struct exited_packet {
 };
 static_assert(sizeof(exited_packet) == 48);
 
-// What stands ready has grown: one more sandbox waits for its function, or the zygote is there.
+// What stands ready has grown: one more sandbox waits for its function, or one more shell for
+// Python, or the zygote is there.
 struct pool_packet {
     packet_header header{.type = packet_type::pool};
     std::uint32_t parked = 0;  // sandboxes that wait now
     std::uint32_t zygote = 0;  // 1: Python can be forked
+    std::uint32_t shells = 0;  // sandboxes that lack only Python
+    std::uint32_t reserved = 0;
 };
-static_assert(sizeof(pool_packet) == 24);
+static_assert(sizeof(pool_packet) == 32);
 
 inline constexpr std::size_t packet_size_max = sizeof(start_failed_packet);
 inline constexpr std::size_t packet_descriptors_max = 9;  // of a fork request, zygote_protocol.h

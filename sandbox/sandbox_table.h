@@ -44,6 +44,10 @@ struct sandbox_entry {
     bool killed_on_request = false;
     bool missed_start_deadline = false;
     bool out_of_memory = false;
+    milestones made{};                     // by init
+    milestones joined{};                   // by Python, where the zygote forked it
+    steady_time began_at;                  // the start of all
+    steady_time forked_at;                 // the zygote was asked
     unique_fd memory_event;                // v1 only
     std::optional<int> wait_status;        // of Python
     std::optional<status_record> failure;  // of a step of contain()
