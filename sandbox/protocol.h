@@ -51,8 +51,8 @@ inline constexpr std::uint32_t slots_max = 16'384;
 // Sandboxes that are complete and wait for a function. Each costs its slot and a few megabytes.
 inline constexpr std::uint32_t parked_default = 4;
 inline constexpr std::uint32_t parked_max = 256;
-// Sandboxes that are complete but for Python. Each costs its slot and some 200 kilobytes, most of
-// them the kernel's.
+// Sandboxes that are complete but for Python. Each costs its slot and some 260 kilobytes, 190 of
+// them the kernel's (measured over 90 of them on Linux 6.18).
 inline constexpr std::uint32_t shells_default = 16;
 inline constexpr std::uint32_t shells_max = 256;
 

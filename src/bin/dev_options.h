@@ -30,6 +30,7 @@ struct dev_options {
     seconds idle_ttl{600};
     bool allow_no_limits = false;
     std::uint32_t parked = sandbox::parked_default;
+    std::uint32_t shells = sandbox::shells_default;
     std::string zygote = "on";
     std::string log_level = "info";
     std::string tls_certificate;

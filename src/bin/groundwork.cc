@@ -90,6 +90,7 @@ result<groundwork> lay_groundwork(dev_options& options) {
                                               .instance = instance_name(lock->get()),
                                               .runtime_dir = installed->python_runtime,
                                               .parked = options.parked,
+                                              .shells = options.shells,
                                               .zygote = options.zygote == "on",
                                               .allow_no_limits = options.allow_no_limits},
                                              after(start_wait));

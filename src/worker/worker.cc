@@ -46,6 +46,7 @@ struct worker::instruments {
           idle(gauge(registry, "hearth_sandboxes", "Live sandboxes", {{"state", "idle"}})),
           busy(gauge(registry, "hearth_sandboxes", "Live sandboxes", {{"state", "busy"}})),
           parked(gauge(registry, "hearth_sandboxes", "Live sandboxes", {{"state", "parked"}})),
+          shells(gauge(registry, "hearth_sandboxes", "Live sandboxes", {{"state", "shell"}})),
           waiting(gauge(registry, "hearth_invocations_waiting", "Calls without a sandbox")),
           memory(gauge(registry, "hearth_sandbox_memory_reserved_megabytes",
                        "memoryMb of all live sandboxes")),
@@ -65,6 +66,7 @@ struct worker::instruments {
     prometheus::Gauge& idle;
     prometheus::Gauge& busy;
     prometheus::Gauge& parked;
+    prometheus::Gauge& shells;
     prometheus::Gauge& waiting;
     prometheus::Gauge& memory;
     prometheus::Gauge& code_bytes;
@@ -165,6 +167,7 @@ void worker::refresh_gauges() {
     instruments_->idle.Set(static_cast<double>(dispatch_->idle()));
     instruments_->busy.Set(static_cast<double>(dispatch_->busy()));
     instruments_->parked.Set(static_cast<double>(sandboxes_->parked()));
+    instruments_->shells.Set(static_cast<double>(sandboxes_->shells()));
     instruments_->waiting.Set(static_cast<double>(dispatch_->waiting()));
     instruments_->memory.Set(static_cast<double>(dispatch_->memory_used_mb()));
     instruments_->code_bytes.Set(static_cast<double>(code_->bytes()));
