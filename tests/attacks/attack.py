@@ -185,8 +185,9 @@ class AttackTest(ServerTest):
             before, last[0] = last[0], cls.footprint()
             time.sleep(POLL_S)
             metrics = cls.client.metrics()
-            ahead = [metrics[f'hearth_sandboxes{{state="{state}"}}'] for state in ("parked", "shell")]
-            return before == last[0] and ahead == [PARKED, SHELLS]
+            parked, shells = (metrics[f'hearth_sandboxes{{state="{state}"}}']
+                              for state in ("parked", "shell"))
+            return before == last[0] and (parked, shells) == (PARKED, SHELLS)
 
         eventually(settled, "the footprint settles")
         return last[0]
