@@ -112,6 +112,7 @@ class AttackTest(ServerTest):
     options = ("--memory-budget", "6144", "--parked", str(PARKED),
                "--shells", str(SHELLS))
     environment = {"HEARTH_TEST_CANARY": CANARY, "AWS_SECRET_ACCESS_KEY": CANARY}
+    shells = SHELLS  # that its server keeps ready
     functions = None  # the file in functions/
     groups = ()
 
@@ -187,7 +188,7 @@ class AttackTest(ServerTest):
             metrics = cls.client.metrics()
             parked, shells = (metrics[f'hearth_sandboxes{{state="{state}"}}']
                               for state in ("parked", "shell"))
-            return before == last[0] and (parked, shells) == (PARKED, SHELLS)
+            return before == last[0] and (parked, shells) == (PARKED, cls.shells)
 
         eventually(settled, "the footprint settles")
         return last[0]
