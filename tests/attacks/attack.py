@@ -181,6 +181,9 @@ class AttackTest(ServerTest):
         """Once it is the same twice with every sandbox there that is made ahead: retired ones end,
         and those are made, on their own time."""
         last = [None]
+        libexec = pathlib.Path(os.environ["HEARTH_BINARY"]).parent.parent / "libexec"
+        # An installation without a zygote, as the weakened ones are, has nothing to fork into them.
+        shells_ready = cls.shells if (libexec / "hearth/hearth-zygote").exists() else 0
 
         def settled():
             before, last[0] = last[0], cls.footprint()
@@ -188,7 +191,7 @@ class AttackTest(ServerTest):
             metrics = cls.client.metrics()
             parked, shells = (metrics[f'hearth_sandboxes{{state="{state}"}}']
                               for state in ("parked", "shell"))
-            return before == last[0] and (parked, shells) == (PARKED, cls.shells)
+            return before == last[0] and (parked, shells) == (PARKED, shells_ready)
 
         eventually(settled, "the footprint settles")
         return last[0]
