@@ -147,6 +147,7 @@ class LayoutTest(AttackTest):
 
     functions = "sandboxes"
     environment = {**AttackTest.environment, "HEARTH_ZYGOTE": "off"}
+    shells = 0  # nothing would be forked into them
 
     def test_72_neighbours_do_not_know_each_others_layout(self):
         functions = [self.upload_attack(name=f"neighbour-{index}") for index in range(SIBLINGS)]

@@ -203,6 +203,7 @@ bool sandbox_host::keep(const received_event& next) {
     }
     if (const auto* pool = std::get_if<pool_packet>(&next.what)) {
         parked_ = pool->parked;
+        shells_ = pool->shells;
         has_zygote_ = pool->zygote == 1;
         return true;
     }
@@ -211,6 +212,14 @@ bool sandbox_host::keep(const received_event& next) {
 
 void sandbox_host::await_parked(std::uint32_t count) {
     while (parked_ < count) {
+        if (!keep(next_event())) {
+            give_up("an answer that nobody waits for");
+        }
+    }
+}
+
+void sandbox_host::await_shells(std::uint32_t count) {
+    while (shells_ < count) {
         if (!keep(next_event())) {
             give_up("an answer that nobody waits for");
         }
