@@ -5,7 +5,9 @@ systemd hands it, every limit there is the kernel's, and whatever happens it com
 import os
 import pathlib
 import signal
+import subprocess
 import sys
+import tempfile
 import unittest
 
 from guest import (DATA, UNIT, UNIT_CGROUP, WAIT_S, await_service, cgroup_of, client, eventually,
@@ -15,6 +17,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "e2e"))
 
 from harness import Background  # noqa: E402
 
+INSIDE = pathlib.Path(__file__).resolve().parent
 PROCESSES = 64 + 1  # sandbox/protocol.h, pids_default; and init
 MEMORY_MB = 128
 
@@ -55,6 +58,32 @@ def add(event):
 
 def handler(event, context):
     return globals()[event["do"]](event)
+"""
+
+
+# Starts a server twice, says each time which cgroups there are, and calls a function.
+CONTAINER = """
+umount -l /sys/fs/cgroup
+mount -t cgroup2 cgroup2 /sys/fs/cgroup
+for each in first second; do
+    rm -f {folder}/port
+    INFRA_API_KEY=key hearth dev --port 0 --port-file {folder}/port --data-dir {folder}/data &
+    server=$!
+    python3 -B - {folder} <<'END'
+import os, pathlib, sys
+sys.path[:0] = ["{inside}"]
+from guest import Client, eventually, read_text
+port = eventually(lambda: read_text(sys.argv[1] + "/port").strip(), "the server listens", 120)
+client = Client(int(port), "key")
+function = client.upload("def handler(event, context): return event + 1")
+found = sorted(os.listdir("/sys/fs/cgroup"))
+print(*[name for name in found if name == "hearth-processes"], client.result(function, 4))
+if not [name for name in found if name.startswith("hearth-dev-")]:
+    sys.exit("no instance below the container's cgroup")
+END
+    kill $server
+    wait $server
+done
 """
 
 
@@ -183,6 +212,22 @@ class ServiceTest(unittest.TestCase):
         self.assertEqual(systemctl("start", UNIT).returncode, 0)
         await_service()
         self.assert_serves(function)
+
+    def test_12_in_a_container_it_rules_the_containers_cgroup(self):
+        # As a container runtime does it: a cgroup that is not delegated in systemd's sense, as the
+        # root of a namespace, with its own mount; and a second start by a process that the first
+        # has moved.
+        with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
+            os.chmod(folder, 0o755)
+            script = pathlib.Path(folder, "container")
+            script.write_text(CONTAINER.format(folder=folder, inside=INSIDE))
+            ran = subprocess.run(
+                ["systemd-run", "--quiet", "--wait", "--pipe", "--unit", "hearth-container",
+                 "-p", "MemoryAccounting=yes", "-p", "TasksAccounting=yes", "-p", "CPUWeight=100",
+                 "unshare", "--cgroup", "--mount", "/bin/sh", "-e", script],
+                capture_output=True, text=True, timeout=WAIT_S, check=False)
+            self.assertEqual(ran.returncode, 0, ran.stderr)
+            self.assertEqual(ran.stdout.split(), ["hearth-processes", "5"] * 2, ran.stderr)
 
 
 if __name__ == "__main__":
