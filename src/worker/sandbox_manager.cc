@@ -104,6 +104,14 @@ task<void> sandbox_manager::send_kills() {
 }
 
 void sandbox_manager::deliver(sandbox::received_event received) {
+    if (const auto* pool = std::get_if<sandbox::pool_packet>(&received.what)) {
+        parked_ = pool->parked;
+        return;
+    }
+    if (const auto* created = std::get_if<sandbox::created_packet>(&received.what);
+        created != nullptr && created->way == sandbox::start_way::parked && parked_ > 0) {
+        --parked_;
+    }
     const auto id =
         std::visit([](const auto& packet) { return packet.header.sandbox_id; }, received.what);
     const auto found = live_.find(id);

@@ -59,6 +59,8 @@ public:
     void kill(std::uint64_t id);
 
     [[nodiscard]] const sandbox::hello_packet& hello() const { return client_.hello(); }
+    // Sandboxes that wait ready for a function, as far as this side knows.
+    [[nodiscard]] std::uint32_t parked() const noexcept { return parked_; }
     [[nodiscard]] event& lost() noexcept { return lost_; }
     // After finish(): ends hearth-sandboxd, which removes every trace of its sandboxes.
     [[nodiscard]] result<int> close_and_wait(deadline until) {
@@ -75,6 +77,7 @@ private:
     uring::readiness readable_;
     std::unordered_map<std::uint64_t, sandbox_events*> live_;
     std::uint64_t last_id_ = 0;
+    std::uint32_t parked_ = 0;
     std::deque<std::uint64_t> kills_;  // not sent yet; a few per live sandbox at most
     wait_list kills_changed_;
     event lost_;

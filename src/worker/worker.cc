@@ -45,6 +45,7 @@ struct worker::instruments {
                          "From the request for a sandbox to its handler's import")),
           idle(gauge(registry, "hearth_sandboxes", "Live sandboxes", {{"state", "idle"}})),
           busy(gauge(registry, "hearth_sandboxes", "Live sandboxes", {{"state", "busy"}})),
+          parked(gauge(registry, "hearth_sandboxes", "Live sandboxes", {{"state", "parked"}})),
           waiting(gauge(registry, "hearth_invocations_waiting", "Calls without a sandbox")),
           memory(gauge(registry, "hearth_sandbox_memory_reserved_megabytes",
                        "memoryMb of all live sandboxes")),
@@ -63,6 +64,7 @@ struct worker::instruments {
     prometheus::Histogram& init;
     prometheus::Gauge& idle;
     prometheus::Gauge& busy;
+    prometheus::Gauge& parked;
     prometheus::Gauge& waiting;
     prometheus::Gauge& memory;
     prometheus::Gauge& code_bytes;
@@ -162,6 +164,7 @@ void worker::refresh_gauges() {
     const auto& statistics = dispatch_->statistics();
     instruments_->idle.Set(static_cast<double>(dispatch_->idle()));
     instruments_->busy.Set(static_cast<double>(dispatch_->busy()));
+    instruments_->parked.Set(static_cast<double>(sandboxes_->parked()));
     instruments_->waiting.Set(static_cast<double>(dispatch_->waiting()));
     instruments_->memory.Set(static_cast<double>(dispatch_->memory_used_mb()));
     instruments_->code_bytes.Set(static_cast<double>(code_->bytes()));

@@ -27,6 +27,7 @@ SANDBOX_UIDS = range(200_000, 200_000 + 16_384)  # sandbox/spawner.cc, slots_max
 # their own latency in calm, measured in the same run.
 SLOWDOWN_MAX = 60
 CALM_CALLS = 15
+PARKED = 4  # sandboxes that the server keeps ready
 END_WAIT_S = 10  # a bound for what is retired, not an expectation
 
 INNOCENT = """
@@ -107,7 +108,7 @@ def code_of(functions):
 class AttackTest(ServerTest):
     """One server for a letter; each group of its table becomes a test."""
 
-    options = ("--memory-budget", "6144")
+    options = ("--memory-budget", "6144", "--parked", str(PARKED))
     environment = {"HEARTH_TEST_CANARY": CANARY, "AWS_SECRET_ACCESS_KEY": CANARY}
     functions = None  # the file in functions/
     groups = ()
@@ -174,13 +175,15 @@ class AttackTest(ServerTest):
 
     @classmethod
     def settled_footprint(cls):
-        """Once it is the same twice: retired sandboxes end on their own time."""
+        """Once it is the same twice with every parked sandbox there: retired ones end, and parked
+        ones are made, on their own time."""
         last = [None]
 
         def settled():
             before, last[0] = last[0], cls.footprint()
             time.sleep(POLL_S)
-            return before == last[0]
+            parked = cls.client.metrics()['hearth_sandboxes{state="parked"}']
+            return before == last[0] and parked == PARKED
 
         eventually(settled, "the footprint settles")
         return last[0]

@@ -108,7 +108,7 @@ TYPED_TEST_P(code_store_conformance, concurrent_puts_of_the_same_content_succeed
     const std::string content(500'000, 'c');
     const std::string hash = sha256_of(content);
     const unique_fd file = file_with(content);
-    std::vector<test_executor::pending<result<>>> puts;
+    std::vector<test_loop::pending<result<>>> puts;
     for (int i = 0; i < 8; ++i) {
         puts.push_back(this->fixture_.loop().start(
             this->store().put(hash, file.get(), content.size(), soon())));

@@ -48,7 +48,7 @@ protected:
         return counted.value_or(-1);
     }
     // Keeps the writer busy until `release` is counted down; returns when it has begun.
-    test_executor::pending<result<int>> hold_writer(std::latch& release) {
+    test_loop::pending<result<int>> hold_writer(std::latch& release) {
         auto begun = std::make_shared<std::latch>(1);
         auto holding = loop_.start(database_->write(
             [begun, &release](connection&) -> result<int> {
@@ -78,7 +78,7 @@ TEST_F(database_test, writes_that_wait_share_one_commit) {
     std::latch release(1);
     auto holding = hold_writer(release);
     const auto before = database_->measure();
-    std::vector<test_executor::pending<result<std::int64_t>>> writes;
+    std::vector<test_loop::pending<result<std::int64_t>>> writes;
     for (std::int64_t id = 1; id <= 64; ++id) {
         writes.push_back(loop_.start(insert(id)));
     }
@@ -100,7 +100,7 @@ TEST_F(database_test, a_group_has_a_largest_size) {
     std::latch release(1);
     auto holding = hold_writer(release);
     const auto before = database_->measure();
-    std::vector<test_executor::pending<result<std::int64_t>>> writes;
+    std::vector<test_loop::pending<result<std::int64_t>>> writes;
     for (std::size_t id = 0; id < database::writes_per_commit_max + 1; ++id) {
         writes.push_back(loop_.start(insert(static_cast<std::int64_t>(id))));
     }

@@ -46,7 +46,7 @@ int enqueue_until_killed(const std::string& path, int output) {
         return 2;
     }
     embedded::job_queue queue(**db);
-    std::vector<test_executor::pending<int>> clients;
+    std::vector<test_loop::pending<int>> clients;
     for (int i = 0; i < 8; ++i) {
         clients.push_back(loop.start(enqueue_forever(queue, output)));
     }

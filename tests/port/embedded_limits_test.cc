@@ -103,7 +103,7 @@ TEST_F(embedded_limits, a_full_log_refuses_new_records_but_never_an_outcome) {
 
 TEST_F(embedded_limits, expiry_goes_on_past_one_transaction) {
     embedded::invocation_log log(database());
-    std::vector<test_executor::pending<result<bool>>> finishing;
+    std::vector<test_loop::pending<result<bool>>> finishing;
     std::vector<faas::invocation_record> records(450);
     for (std::size_t i = 0; i < records.size(); ++i) {
         records[i].job_id = concat("job-", i);
@@ -118,6 +118,16 @@ TEST_F(embedded_limits, expiry_goes_on_past_one_transaction) {
     ASSERT_TRUE(expired);
     EXPECT_EQ(*expired, 450);
     EXPECT_EQ(*loop().run(log.expire(2000, soon())), 0);
+}
+
+TEST(embedded_result_bus, a_waiter_that_comes_late_hears_nothing) {
+    test_executor loop;
+    embedded::result_bus bus;
+    faas::invocation_record record{.job_id = "job-1", .status = faas::invocation_status::succeeded};
+    ASSERT_TRUE(loop.run(bus.publish(record, soon())));
+    const auto got = loop.run(bus.wait("job-1", after(milliseconds(20))));
+    ASSERT_FALSE(got);
+    EXPECT_EQ(got.error().code, errc::deadline_exceeded);
 }
 
 TEST(embedded_result_bus, more_waiters_than_the_limit_are_refused) {

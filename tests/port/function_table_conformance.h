@@ -117,7 +117,7 @@ TYPED_TEST_P(function_table_conformance, stores_the_next_revision_only) {
 TYPED_TEST_P(function_table_conformance, of_concurrent_updates_to_one_revision_one_wins) {
     this->create("f1");
     std::vector<faas::function> versions(16, this->make_function("f1"));
-    std::vector<test_executor::pending<result<>>> updates;
+    std::vector<test_loop::pending<result<>>> updates;
     for (auto& each : versions) {
         each.revision = 2;
         each.name = concat("version ", static_cast<std::int64_t>(&each - versions.data()));

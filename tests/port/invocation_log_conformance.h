@@ -178,7 +178,7 @@ TYPED_TEST_P(invocation_log_conformance, of_concurrent_outcomes_exactly_one_wins
             this->create(id);
         }
         std::vector<faas::invocation_record> records(16, this->make_success(id));
-        std::vector<test_executor::pending<result<bool>>> running;
+        std::vector<test_loop::pending<result<bool>>> running;
         for (std::size_t i = 0; i < records.size(); ++i) {
             records[i].end.result_json = concat(i);
             running.push_back(this->fixture_.loop().start(this->log().finish(records[i], soon())));

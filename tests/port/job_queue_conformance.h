@@ -284,7 +284,7 @@ TYPED_TEST_P(job_queue_conformance, an_enqueue_ends_a_long_poll) {
 
 TYPED_TEST_P(job_queue_conformance, every_long_poll_gets_its_job) {
     constexpr int pollers = 8;
-    std::vector<test_executor::pending<result<std::vector<faas::job_delivery>>>> polling;
+    std::vector<test_loop::pending<result<std::vector<faas::job_delivery>>>> polling;
     for (int i = 0; i < pollers; ++i) {
         polling.push_back(
             this->fixture_.loop().start(this->queue().receive(1, this->long_visibility, soon())));

@@ -5,16 +5,11 @@
 #include <cstdlib>
 #include <functional>
 #include <iostream>
-#include <memory>
 #include <mutex>
-#include <optional>
-#include <type_traits>
-#include <utility>
 
 #include "base/clock.h"
 #include "coro/executor.h"
-#include "coro/scope.h"
-#include "coro/task.h"
+#include "tests/support/test_loop.h"
 
 namespace hearth::test {
 
@@ -28,26 +23,12 @@ namespace hearth::test {
 //     auto delivered = waiting.get();
 //
 // A test that makes no progress for stall_max is stopped with the tree of suspended tasks.
-class test_executor final : public executor {
+class test_executor final : public executor, public test_loop {
 public:
     static constexpr seconds stall_max{60};
 
     test_executor() { set_current(this); }
     ~test_executor() override { set_current(nullptr); }
-
-    // A started task. Ends (stopped and joined) with this object.
-    template <class T>
-    class pending;
-
-    template <class T>
-    [[nodiscard]] pending<T> start(task<T> work) {
-        return pending<T>(*this, std::move(work));
-    }
-
-    template <class T>
-    T run(task<T> work) {
-        return start(std::move(work)).get();
-    }
 
     // Turns the loop until `done` is true.
     void run_until(const std::function<bool()>& done) {
@@ -73,6 +54,10 @@ public:
     }
 
 private:
+    void join(scope& tasks) override {
+        run_until([&] { return tasks.size() == 0; });
+    }
+
     void turn() {
         run_remote();
         timers().expire(steady_clock::now());
@@ -96,58 +81,5 @@ private:
     std::condition_variable wake_;
     bool woken_ = false;
 };
-
-template <class T>
-class test_executor::pending {
-public:
-    pending(test_executor& loop, task<T> work) : loop_(loop), state_(std::make_unique<state>()) {
-        state_->tasks.spawn(store(std::move(work), *state_));
-    }
-    pending(pending&&) noexcept = default;
-    ~pending() {
-        if (state_) {
-            stop();
-            loop_.run_until([&] { return state_->tasks.size() == 0; });
-        }
-    }
-
-    [[nodiscard]] bool done() const { return state_->finished; }
-    void stop() { state_->tasks.request_stop(); }
-    T get() {
-        loop_.run_until([&] { return state_->tasks.size() == 0; });
-        if constexpr (!std::is_void_v<T>) {
-            return std::move(*state_->value);
-        }
-    }
-
-private:
-    struct nothing {};
-    struct state {
-        scope tasks;
-        bool finished = false;
-        std::optional<std::conditional_t<std::is_void_v<T>, nothing, T>> value;
-    };
-
-    static task<void> store(task<T> work, state& into) {
-        if constexpr (std::is_void_v<T>) {
-            co_await std::move(work);
-        } else {
-            into.value.emplace(co_await std::move(work));
-        }
-        into.finished = true;
-    }
-
-    test_executor& loop_;
-    std::unique_ptr<state> state_;
-};
-
-// A deadline that a correct test never reaches.
-[[nodiscard]] inline deadline soon() {
-    return after(seconds(30));
-}
-// One that passed before the call.
-[[nodiscard]] inline deadline passed() {
-    return steady_clock::now() - milliseconds(1);
-}
 
 }  // namespace hearth::test

@@ -110,7 +110,7 @@ TEST_F(code_cache_test, fetches_once_for_any_number_of_waiters) {
     event held;
     store_.hold = &held;
     const auto target = function("aa");
-    std::vector<test::test_executor::pending<result<shared_code>>> waiting;
+    std::vector<test::test_loop::pending<result<shared_code>>> waiting;
     for (int i = 0; i < 50; ++i) {
         waiting.push_back(loop_.start(cache_->get(target, soon())));
     }

@@ -77,7 +77,7 @@ protected:
     test::spying_log log_{real_log_};
     scripted_invoker invoker_;
     std::unique_ptr<job_intake> intake_;
-    std::optional<test::test_executor::pending<void>> running_;
+    std::optional<test::test_loop::pending<void>> running_;
 };
 
 TEST_F(intake_test, a_job_that_succeeds_is_recorded_published_and_acknowledged) {
