@@ -3,6 +3,7 @@ saw, delete it, and prove that nothing of it is left."""
 
 import collections
 import concurrent.futures
+import ctypes
 import os
 import pathlib
 import re
@@ -28,6 +29,7 @@ SANDBOX_UIDS = range(200_000, 200_000 + 16_384)  # sandbox/spawner.cc, slots_max
 SLOWDOWN_MAX = 60
 CALM_CALLS = 15
 PARKED = 4  # sandboxes that the server keeps ready
+LANDLOCK_TRUNCATES = 3  # from this ABI on, Linux 6.2, it knows of truncation
 END_WAIT_S = 10  # a bound for what is retired, not an expectation
 
 INNOCENT = """
@@ -77,6 +79,12 @@ def group(number, title, attack, check, event=None, **settings):
     """One entry of a module's table: the group's number, what must hold, the hostile function's
     name, its judge; the event's other members; upload fields such as memoryMb."""
     return Group(number, title, attack, check, event or {}, settings)
+
+
+def landlock_abi():
+    """Of this host's kernel; 0 without Landlock."""
+    create_ruleset, version = 444, 1
+    return max(0, ctypes.CDLL(None).syscall(create_ruleset, None, 0, version))
 
 
 def descriptors_of(pid):
