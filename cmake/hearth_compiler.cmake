@@ -46,6 +46,9 @@ if(CMAKE_BUILD_TYPE STREQUAL "RelWithDebInfo" OR CMAKE_BUILD_TYPE STREQUAL "Rele
     add_link_options(-Wl,-z,relro,-z,now)
 endif()
 
+# A program depends on the libraries that it uses, not on those of every folder below it.
+add_link_options(-Wl,--as-needed)
+
 if(HEARTH_SANITIZE)
     add_compile_options(-fsanitize=${HEARTH_SANITIZE} -fno-sanitize-recover=all -O1)
     add_link_options(-fsanitize=${HEARTH_SANITIZE})
