@@ -14,7 +14,7 @@ from guest import (DATA, UNIT, UNIT_CGROUP, WAIT_S, await_service, cgroup_of, cl
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "e2e"))
 
-from harness import Background  # noqa: E402
+from harness import Background, zip_of  # noqa: E402
 from server import start_time_of  # noqa: E402
 
 INSIDE = pathlib.Path(__file__).resolve().parent
@@ -122,6 +122,12 @@ class ServiceTest(unittest.TestCase):
     def test_02_it_runs_functions_and_jobs(self):
         function = self.upload()
         self.assert_serves(function)
+        archive = zip_of({"main.py": "from part.sums import add as handler\n",
+                          "part/sums.py": "def add(event, context): return sum(event)\n"})
+        zipped = self.client.upload(archive, "code.zip")
+        self.addCleanup(self.client.request, "DELETE", f"/functions/{zipped}")
+        self.assertEqual(self.client.result(zipped, [4, 5]), 9)
+        self.assertEqual(self.client.try_upload(b"PK\x03\x04 cut off", "code.zip").status, 400)
         job = self.client.submit(function, {"do": "add", "numbers": [20, 22]})
         self.assertEqual(self.client.wait_for_job(job)["result"], 42)
 
