@@ -3,6 +3,7 @@ saw, delete it, and prove that nothing of it is left."""
 
 import collections
 import concurrent.futures
+import ctypes
 import os
 import pathlib
 import re
@@ -29,7 +30,9 @@ SLOWDOWN_MAX = 60
 CALM_CALLS = 15
 PARKED = 4  # sandboxes that the server keeps ready
 SHELLS = 4  # and those that it keeps ready but for Python
-END_WAIT_S = 10  # a bound for what is retired, not an expectation
+LANDLOCK_TRUNCATES = 3  # from this ABI on, Linux 6.2, it knows of truncation
+SLOWNESS = int(os.environ.get("HEARTH_TEST_SLOWNESS", "1"))  # more in an emulator
+END_WAIT_S = 10 * SLOWNESS  # a bound for what is retired, not an expectation
 
 INNOCENT = """
 import os
@@ -94,6 +97,12 @@ def group(number, title, attack, check, event=None, violations=None, **settings)
     if isinstance(violations, str):
         violations = (violations,)
     return Group(number, title, attack, check, event or {}, violations, settings)
+
+
+def landlock_abi():
+    """Of this host's kernel; 0 without Landlock."""
+    create_ruleset, version = 444, 1
+    return max(0, ctypes.CDLL(None).syscall(create_ruleset, None, 0, version))
 
 
 def descriptors_of(pid):

@@ -6,13 +6,13 @@ import pathlib
 import re
 import signal
 
-from attack import (AttackTest, Background, END_WAIT_S, cgroups_of, code_of, eventually,
+from attack import (AttackTest, Background, END_WAIT_S, SLOWNESS, cgroups_of, code_of, eventually,
                     group, in_parallel, main, process_ids, processes_of, read_text,
                     succeeds_if, succeeds_with)
 from harness import StandaloneTest
 from server import sandboxd_of
 
-HOLD_MS = 4000
+HOLD_MS = 4000 * SLOWNESS
 SIBLINGS = 3
 
 
