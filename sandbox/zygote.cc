@@ -23,6 +23,7 @@
 
 #include "base/concat.h"
 #include "sandbox/embedded_python.h"
+#include "sandbox/fork_pages.h"
 #include "sandbox/join.h"
 #include "sandbox/kernel.h"
 #include "sandbox/namespaces.h"
@@ -103,6 +104,8 @@ struct fork_call {
                  .filter = call.filter};
     join(plan);
     ::prctl(PR_SET_NAME, "python3", 0, 0, 0);
+    // After `sealed`: sandboxd and the worker have their next steps to do meanwhile.
+    fork_pages::copy_ahead();
     embedded_python::after_fork_in_child();
     embedded_python::serve(call.request->parked == 1);
 }
