@@ -143,11 +143,15 @@ result<zygote> zygote::prepare(int socket, const std::string& python, const char
     if (auto ok = made.make_stack(); !ok) {
         return propagate(ok);
     }
-    auto filter = compile_function_filter();
-    if (!filter) {
-        return propagate(filter);
+    auto own_filter = compile_zygote_filter();
+    if (!own_filter) {
+        return propagate(own_filter);
     }
-    made.filter_ = std::move(*filter);
+    auto sealing_filter = compile_sealing_filter();
+    if (!sealing_filter) {
+        return propagate(sealing_filter);
+    }
+    made.filter_ = std::move(*sealing_filter);
     if (auto ok = embedded_python::prepare({.python = python,
                                             .family = family,
                                             .modules = modules,
@@ -166,6 +170,9 @@ result<zygote> zygote::prepare(int socket, const std::string& python, const char
     made.descriptors_open_ = *open;
     if (auto ok = made.check_self(0); !ok) {
         return propagate(ok);
+    }
+    if (!load_filter(*own_filter)) {
+        return fail_errno("seccomp of the zygote");
     }
     return made;
 }
