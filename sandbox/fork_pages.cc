@@ -48,7 +48,6 @@ constinit learnt_runs learnt;
 struct mapping {
     std::uintptr_t first = 0;
     std::uintptr_t end = 0;
-    bool is_writable = false;
 };
 
 std::string_view take_field(std::string_view& line) {
@@ -64,8 +63,8 @@ bool parse_address(std::string_view text, std::uintptr_t& out) {
            std::errc();
 }
 
-// A line of /proc/<pid>/maps: "first-end r-xp offset device inode  name". False for what is not a
-// private mapping of a file, as the libraries and the memory that was moved are.
+// A line of /proc/<pid>/maps: "first-end rw-p offset device inode  name". Only what was moved into
+// a file is learnt from, as it is what every fork has.
 bool parse_mapping(std::string_view line, mapping& out) {
     const std::string_view range = take_field(line);
     const std::string_view rights = take_field(line);
@@ -73,9 +72,8 @@ bool parse_mapping(std::string_view line, mapping& out) {
     take_field(line);  // device
     const std::string_view inode = take_field(line);
     const std::size_t dash = range.find('-');
-    out.is_writable = rights == "rw-p";
-    return rights.starts_with('r') && rights.ends_with('p') && inode != "0" &&
-           dash != std::string_view::npos && parse_address(range.substr(0, dash), out.first) &&
+    return rights == "rw-p" && inode != "0" && dash != std::string_view::npos &&
+           parse_address(range.substr(0, dash), out.first) &&
            parse_address(range.substr(dash + 1), out.end);
 }
 
@@ -84,9 +82,9 @@ constexpr std::uint64_t page_present = 1ULL << 63;
 constexpr std::uint64_t page_of_file = 1ULL << 61;
 constexpr std::uint64_t page_mapped_once = 1ULL << 56;
 
-// Calls `visit` with each page that is in memory and its entry.
-template <class Visit>
-void for_each_present(int pagemap, const mapping& where, Visit&& visit) {
+// Notes each page of which the example has a copy of its own.
+void learn_from(int pagemap, const mapping& where) {
+    constexpr std::uint64_t asked = page_present | page_of_file | page_mapped_once;
     std::array<std::uint64_t, 512> entries;
     for (std::uintptr_t page = where.first; page < where.end;) {
         const std::size_t wanted = std::min(entries.size(), (where.end - page) / page_bytes);
@@ -97,34 +95,11 @@ void for_each_present(int pagemap, const mapping& where, Visit&& visit) {
         }
         const auto count = static_cast<std::size_t>(got) / sizeof(entries[0]);
         for (const std::uint64_t entry : std::span(entries).first(count)) {
-            if ((entry & page_present) != 0) {
-                visit(page, entry);
+            if ((entry & asked) == (page_present | page_mapped_once)) {
+                learnt.add(page);
             }
             page += page_bytes;
         }
-    }
-}
-
-// The kernel's own write, which may copy a page of a file that this process may only read.
-void take_one_page(int memory, std::uintptr_t page) {
-    const auto* same = std::bit_cast<const std::byte*>(page);
-    [[maybe_unused]] const ssize_t wrote =
-        ::pwrite(memory, same, sizeof *same, static_cast<off_t>(page));
-}
-
-void learn_mapping(const mapping& where, int pagemap, int memory) {
-    std::uintptr_t touched = 0;
-    for_each_present(pagemap, where, [&](std::uintptr_t page, std::uint64_t entry) {
-        touched = page;
-        if ((entry & page_of_file) != 0) {
-            // Into the zygote's page table, if it is not there yet.
-            [[maybe_unused]] const std::byte read = *std::bit_cast<const volatile std::byte*>(page);
-        } else if (where.is_writable && (entry & page_mapped_once) != 0) {
-            learnt.add(page);
-        }
-    });
-    if (touched != 0) {
-        take_one_page(memory, touched);
     }
 }
 
@@ -137,13 +112,12 @@ result<> learn(int descriptors, pid_t example) {
     }
     const unique_fd pagemap(
         ::openat(descriptors, concat("../../", example, "/pagemap").c_str(), O_RDONLY | O_CLOEXEC));
-    const unique_fd memory(::openat(descriptors, "../mem", O_RDWR | O_CLOEXEC));
     std::string_view rest = *maps;
     while (!rest.empty()) {
         const std::size_t end = std::min(rest.find('\n'), rest.size() - 1);
         mapping found;
         if (parse_mapping(rest.substr(0, end), found)) {
-            learn_mapping(found, pagemap.get(), memory.get());
+            learn_from(pagemap.get(), found);
         }
         rest.remove_prefix(end + 1);
     }
