@@ -10,9 +10,9 @@
 #include "base/check.h"
 #include "base/concat.h"
 #include "coro/scope.h"
-#include "http/client.h"
 #include "http/server.h"
 #include "net/listener.h"
+#include "tests/support/http_fixture.h"
 #include "tests/support/test_ring.h"
 
 namespace hearth::test {
@@ -97,32 +97,6 @@ private:
     std::optional<net::listener> listening_;
     std::optional<http::server> web_;
     std::optional<scope> tasks_;
-};
-
-// An HTTP client that is being run, with a loop. Members in this order: the loop outlives what arms
-// its timers.
-class http_fixture {
-public:
-    test_ring& loop() { return loop_; }
-    http::client& transport() { return *transport_; }
-
-    http_fixture() { running_->spawn(transport_->run()); }
-    ~http_fixture() { end(); }
-    // Derived fixtures call it before their parts go.
-    void end() {
-        if (running_) {
-            running_->request_stop();
-            loop_.run(running_->join());
-            running_.reset();
-        }
-    }
-    // Until the end.
-    void keep(task<void> work) { running_->spawn(std::move(work)); }
-
-private:
-    test_ring loop_;
-    std::unique_ptr<http::client> transport_ = http::client::create({}).value();
-    std::optional<scope> running_{std::in_place};
 };
 
 }  // namespace hearth::test
