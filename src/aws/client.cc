@@ -48,10 +48,8 @@ task<result<http::client_response>> client::call(request asked, deadline until) 
 }
 
 task<result<http::client_response>> client::try_until_done(const request& asked, deadline until) {
-    int paid = 1;  // what a success gives back
-    bool clock_corrected = false;
-    bool keys_renewed = false;
-    for (int number = 1;; ++number) {
+    progress so_far;
+    for (;;) {
         if (auto turn = co_await wait_for_turn(asked, until); !turn) {
             co_return propagate(turn);
         }
@@ -59,54 +57,52 @@ task<result<http::client_response>> client::try_until_done(const request& asked,
         error problem;
         const remedy cure = judge(asked, made, problem);
         if (made.answer && is_success(*made.answer)) {
-            budget_.give(paid);
+            budget_.give(so_far.paid);
             co_return std::move(*made.answer);
         }
-        bool at_once = false;
-        switch (cure) {
-            case remedy::none:
-                co_return std::unexpected(std::move(problem));
-            case remedy::clock:
-            case remedy::clock_maybe:
-                at_once = !clock_corrected && correct_clock(made, cure == remedy::clock);
-                clock_corrected = true;
-                if (!at_once) {
-                    co_return std::unexpected(std::move(problem));
-                }
-                break;
-            case remedy::credentials:
-                if (keys_renewed || keys_ == nullptr) {
-                    co_return std::unexpected(std::move(problem));
-                }
-                keys_->refused(made.signed_by);
-                keys_renewed = true;
-                at_once = true;
-                break;
-            case remedy::again:
-            case remedy::slower:
-                break;
-        }
-        if (number >= options_.attempts_max || steady_clock::now() >= until) {
+        const auto pause = next_pause(cure, made, so_far, until);
+        if (!pause) {
             co_return std::unexpected(std::move(problem));
         }
-        milliseconds pause{0};
-        if (!at_once) {
-            paid = made.answer ? retry_budget::retry_cost : retry_budget::no_answer_cost;
-            if (!budget_.take(paid)) {
-                ++counts_.budget_refusals;
-                co_return std::unexpected(std::move(problem));
-            }
-            pause = pause_before(number, cure == remedy::slower, options_.pauses, random_u64());
-            if (after(pause) >= until) {
-                co_return std::unexpected(std::move(problem));
-            }
-        }
         ++counts_.retries;
-        log_retry(asked, number, pause, problem);
-        if (auto slept = co_await sleep_until(after(pause)); !slept) {
+        log_retry(asked, so_far.number, *pause, problem);
+        ++so_far.number;
+        if (auto slept = co_await sleep_until(after(*pause)); !slept) {
             co_return propagate(slept);
         }
     }
+}
+
+std::optional<milliseconds> client::next_pause(remedy cure, const attempt& made, progress& so_far,
+                                               deadline until) {
+    if (cure == remedy::none || so_far.number >= options_.attempts_max) {
+        return std::nullopt;
+    }
+    if (cure == remedy::clock || cure == remedy::clock_maybe) {
+        const bool corrected =
+            !so_far.clock_corrected && correct_clock(made, cure == remedy::clock);
+        so_far.clock_corrected = true;
+        return corrected ? std::optional(milliseconds(0)) : std::nullopt;
+    }
+    if (cure == remedy::credentials) {
+        if (so_far.keys_renewed || keys_ == nullptr) {
+            return std::nullopt;
+        }
+        keys_->refused(made.signed_by);
+        so_far.keys_renewed = true;
+        return milliseconds(0);
+    }
+    const auto pause =
+        pause_before(so_far.number, cure == remedy::slower, options_.pauses, random_u64());
+    if (after(pause) >= until) {
+        return std::nullopt;
+    }
+    so_far.paid = made.answer ? retry_budget::retry_cost : retry_budget::no_answer_cost;
+    if (!budget_.take(so_far.paid)) {
+        ++counts_.budget_refusals;
+        return std::nullopt;
+    }
+    return pause;
 }
 
 task<result<>> client::wait_for_turn(const request& asked, deadline until) {
@@ -174,6 +170,10 @@ task<client::attempt> client::try_once(const request& asked, deadline until) {
         made.answer = std::move(*answer);
     } else {
         made.problem = std::move(answer.error());
+        if (made.problem.code == errc::deadline_exceeded && steady_clock::now() < until) {
+            made.problem = {errc::unavailable,
+                            concat("no answer within ", asked.attempt_timeout.count(), " ms"), 0};
+        }
     }
     co_return made;
 }

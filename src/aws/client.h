@@ -82,11 +82,22 @@ private:
         epoch_ms signed_at = 0;
     };
 
+    // Of one call.
+    struct progress {
+        int number = 1;  // of the attempt
+        int paid = 1;    // what a success gives back to the budget
+        bool clock_corrected = false;
+        bool keys_renewed = false;
+    };
+
     task<result<http::client_response>> try_until_done(const request& asked, deadline until);
     task<result<>> wait_for_turn(const request& asked, deadline until);
     task<attempt> try_once(const request& asked, deadline until);
     // Whether another attempt may help; `problem` becomes what to say if none is made.
     [[nodiscard]] remedy judge(const request& asked, const attempt& made, error& problem);
+    // Before the next attempt; nothing when there shall be none.
+    [[nodiscard]] std::optional<milliseconds> next_pause(remedy cure, const attempt& made,
+                                                         progress& so_far, deadline until);
     [[nodiscard]] bool correct_clock(const attempt& made, bool certain);
     void log_retry(const request& asked, int number, milliseconds pause, const error& problem);
 

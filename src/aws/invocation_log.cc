@@ -118,22 +118,11 @@ task<result<>> invocation_log::mark_running(std::string_view job_id, std::int64_
     co_return fail(errc::conflict, concat("the job ", job_id, " has its outcome already"));
 }
 
-task<result<bool>> invocation_log::finish(const faas::invocation_record& record, deadline until) {
-    if (!faas::is_final(record.status)) {
-        co_return fail(errc::invalid_argument, "only a final status finishes a record");
-    }
+// The one write that decides which outcome stands. `encoded` is empty where `blob` holds it.
+expressions invocation_log::outcome_write(const faas::invocation_record& record,
+                                          std::string encoded, const std::string& blob,
+                                          const std::string& token) const {
     const auto now = settings_.now();
-    const std::string token = make_uuid();
-    std::string encoded = faas::encode(record);
-    std::string blob;
-    if (encoded.size() > inline_bytes_max) {
-        auto stored = co_await large_records_.put(record.job_id, std::move(encoded), until);
-        if (!stored) {
-            co_return propagate(stored);
-        }
-        blob = std::move(*stored);
-        encoded.clear();
-    }
     expressions how;
     how.condition = "attribute_not_exists(#ended) OR #expires <= :now";
     how.update =
@@ -163,7 +152,26 @@ task<result<bool>> invocation_log::finish(const faas::invocation_record& record,
     how.values.emplace(":true", attribute::flag(true));
     how.values.emplace(":notStarted", attribute::flag(record.end.not_started));
     how.values.emplace(":write", attribute::text(token));
-    auto stored = co_await table_.update(key_of(record.job_id), std::move(how), until);
+    return how;
+}
+
+task<result<bool>> invocation_log::finish(const faas::invocation_record& record, deadline until) {
+    if (!faas::is_final(record.status)) {
+        co_return fail(errc::invalid_argument, "only a final status finishes a record");
+    }
+    const std::string token = make_uuid();
+    std::string encoded = faas::encode(record);
+    std::string blob;
+    if (encoded.size() > inline_bytes_max) {
+        auto stored = co_await large_records_.put(record.job_id, std::move(encoded), until);
+        if (!stored) {
+            co_return propagate(stored);
+        }
+        blob = std::move(*stored);
+        encoded.clear();
+    }
+    auto stored = co_await table_.update(
+        key_of(record.job_id), outcome_write(record, std::move(encoded), blob, token), until);
     if (stored) {
         co_return true;
     }

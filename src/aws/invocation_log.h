@@ -41,6 +41,9 @@ public:
 
 private:
     task<result<std::optional<item>>> find(std::string_view job_id, deadline until);
+    [[nodiscard]] expressions outcome_write(const faas::invocation_record& record,
+                                            std::string encoded, const std::string& blob,
+                                            const std::string& token) const;
     [[nodiscard]] attribute expiry(bool is_final) const;
 
     table table_;

@@ -117,34 +117,13 @@ task<result<std::vector<faas::job_delivery>>> job_queue::receive(std::size_t max
     if (auto valid = check_visibility(visibility); !valid) {
         co_return propagate(valid);
     }
-    const auto give_up = until < deadline::max() - answer_grace ? until + answer_grace : until;
     for (;;) {
-        if (!running_) {
-            co_return fail(errc::closed, "the queue's client was shut down");
+        auto jobs = co_await poll_for(max, rounded_up(visibility), until);
+        if (!jobs || !jobs->empty() || steady_clock::now() >= until) {
+            co_return jobs;
         }
-        if (auto turn = co_await polls_free_.acquire(give_up); !turn) {
-            if (turn.error().code == errc::deadline_exceeded) {
-                co_return std::vector<faas::job_delivery>{};
-            }
-            co_return propagate(turn);
-        }
-        const auto left = std::max(until - steady_clock::now(), nanoseconds(0));
-        auto mine = std::make_shared<polling>();
-        mine->max = max;
-        mine->visibility = rounded_up(visibility);
-        mine->wait = std::min(std::chrono::floor<seconds>(left), sqs::wait_max);
-        background_.spawn(poll(mine));
-        if (auto done = co_await mine->done.wait(give_up); !done) {
-            mine->abandoned = true;
-            if (done.error().code == errc::deadline_exceeded) {
-                co_return std::vector<faas::job_delivery>{};
-            }
-            co_return propagate(done);
-        }
-        if (!mine->jobs || !mine->jobs->empty() || steady_clock::now() >= until) {
-            co_return std::move(mine->jobs);
-        }
-        if (mine->wait.count() == 0) {
+        // Too little time is left for SQS to do the waiting.
+        if (until - steady_clock::now() < seconds(1)) {
             auto slept = co_await sleep_until(std::min(until, after(short_poll_pause)));
             if (!slept) {
                 co_return propagate(slept);
@@ -154,6 +133,35 @@ task<result<std::vector<faas::job_delivery>>> job_queue::receive(std::size_t max
             }
         }
     }
+}
+
+// One long poll, as long as `until` allows; nothing when it brought nothing. Its task goes on when
+// the caller is stopped or the time is up.
+task<result<std::vector<faas::job_delivery>>> job_queue::poll_for(std::size_t max,
+                                                                  seconds visibility,
+                                                                  deadline until) {
+    if (!running_) {
+        co_return fail(errc::closed, "the queue's client was shut down");
+    }
+    const auto give_up = until < deadline::max() - answer_grace ? until + answer_grace : until;
+    auto waited = co_await polls_free_.acquire(give_up);
+    if (waited) {
+        const auto left = std::max(until - steady_clock::now(), nanoseconds(0));
+        auto mine = std::make_shared<polling>();
+        mine->max = max;
+        mine->visibility = visibility;
+        mine->wait = std::min(std::chrono::floor<seconds>(left), sqs::wait_max);
+        background_.spawn(poll(mine));
+        waited = co_await mine->done.wait(give_up);
+        if (waited) {
+            co_return std::move(mine->jobs);
+        }
+        mine->abandoned = true;
+    }
+    if (waited.error().code == errc::deadline_exceeded) {
+        co_return std::vector<faas::job_delivery>{};
+    }
+    co_return propagate(waited);
 }
 
 task<void> job_queue::poll(std::shared_ptr<polling> what) {

@@ -102,6 +102,8 @@ private:
     using held_map = std::map<std::string, held, std::less<>>;
 
     [[nodiscard]] static std::unexpected<error> void_receipt();
+    task<result<std::vector<faas::job_delivery>>> poll_for(std::size_t max, seconds visibility,
+                                                           deadline until);
     task<void> poll(std::shared_ptr<polling> what);
     task<result<std::vector<faas::job_delivery>>> poll_once(std::size_t max, seconds visibility,
                                                             seconds wait, deadline until);

@@ -13,15 +13,13 @@ namespace {
 constexpr milliseconds transfer_timeout{60'000};  // of one attempt to move a part
 constexpr std::size_t answer_slack = 64u << 10;   // an error's text is longer than a short object
 
-// Sets body, hash and checksum; returns the checksum.
+// Sets body and hash, which S3 verifies; returns the digest.
 std::string set_body(request& asked, std::string body) {
-    const std::string digest = sha256_raw(body);
+    std::string digest = sha256_raw(body);
     asked.body_hash = to_hex(std::as_bytes(std::span(digest)));
     asked.body = std::move(body);
     asked.attempt_timeout = transfer_timeout;
-    auto checksum = base64_encode(digest);
-    asked.headers.emplace_back("x-amz-checksum-sha256", checksum);
-    return checksum;
+    return digest;
 }
 
 // Of "bytes 0-99/1234": 1234.
@@ -53,7 +51,8 @@ request bucket::ask(std::string operation, std::string method, std::string key) 
 task<result<>> bucket::put(std::string key, std::string body, std::string content_type,
                            deadline until) {
     auto asked = ask("PutObject", "PUT", std::move(key));
-    set_body(asked, std::move(body));
+    const auto digest = set_body(asked, std::move(body));
+    asked.headers.emplace_back("x-amz-checksum-sha256", base64_encode(digest));
     asked.headers.emplace_back("content-type", std::move(content_type));
     auto answer = co_await api_.call(std::move(asked), until);
     if (!answer) {
@@ -132,8 +131,7 @@ task<result<std::vector<std::string>>> bucket::list(std::string prefix, std::str
 task<result<std::string>> bucket::begin_upload(std::string key, deadline until) {
     auto asked = ask("CreateMultipartUpload", "POST", std::move(key));
     asked.query = {{"uploads", ""}};
-    asked.headers = {{"x-amz-checksum-algorithm", "SHA256"},
-                     {"content-type", "application/octet-stream"}};
+    asked.headers = {{"content-type", "application/octet-stream"}};
     auto answer = co_await api_.call(std::move(asked), until);
     if (!answer) {
         co_return propagate(answer);
@@ -151,7 +149,7 @@ task<result<bucket::part>> bucket::upload_part(std::string key, std::string uplo
     asked.query = {{"partNumber", concat(number)}, {"uploadId", std::move(upload_id)}};
     part made;
     made.number = number;
-    made.checksum = set_body(asked, std::move(body));
+    set_body(asked, std::move(body));
     auto answer = co_await api_.call(std::move(asked), until);
     if (!answer) {
         co_return propagate(answer);

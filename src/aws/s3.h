@@ -11,7 +11,8 @@
 namespace hearth::aws {
 
 // One S3 bucket: objects by key. Bodies pass through memory, so large ones go in parts and ranges.
-// Every upload carries its SHA-256, which S3 verifies and keeps. Ring thread only.
+// Every upload carries its SHA-256, which S3 verifies, and keeps for objects that come in one
+// piece. Ring thread only.
 class bucket {
 public:
     // `api` is for S3 and outlives this.
@@ -24,7 +25,6 @@ public:
     struct part {
         int number = 1;  // from 1
         std::string etag;
-        std::string checksum;  // base64
     };
 
     // errc::unavailable when the bucket is not there, corrupt when S3 got something else than what

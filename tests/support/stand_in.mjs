@@ -11,7 +11,10 @@ const require = createRequire(path.join(modules, "stand_in.cjs"));
 
 async function start() {
   if (kind === "sqs_s3") {
-    const { buildApp } = await import(pathToFileURL(require.resolve("fauxqs")).href);
+    // It has no entry for require(), and import() looks beside this file only.
+    const entry = require(path.join(modules, "fauxqs", "package.json")).exports["."].import;
+    const file = path.join(modules, "fauxqs", entry.default ?? entry);
+    const { buildApp } = await import(pathToFileURL(file).href);
     const app = buildApp({ logger: false });
     await app.listen({ port: 0, host });
     return app.server.address().port;

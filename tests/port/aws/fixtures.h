@@ -162,6 +162,12 @@ protected:
         ask_json(*dynamodb_, "DynamoDB_20120810.CreateTable",
                  concat(R"({"TableName":")", name, R"(","BillingMode":"PAY_PER_REQUEST",)",
                         definition, "}"));
+        // A table is made behind the answer.
+        while (!ask_json(*dynamodb_, "DynamoDB_20120810.DescribeTable",
+                         concat(R"({"TableName":")", name, R"("})"))
+                    .contains(R"("TableStatus":"ACTIVE")")) {
+            loop().run_ready_tasks();
+        }
         return name;
     }
     std::optional<aws::client> dynamodb_;

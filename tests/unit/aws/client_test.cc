@@ -201,6 +201,18 @@ TEST_F(aws_client, a_service_that_is_away_is_unavailable_and_comes_back) {
     EXPECT_TRUE(loop().run(sqs.call(ask(), soon())));
 }
 
+TEST_F(aws_client, an_attempt_without_an_answer_is_made_again_and_is_no_deadline_of_the_caller) {
+    event never_set;
+    service_.hold(method::post, "/", never_set);
+    auto sqs = make(nullptr, {.attempts_max = 2});
+    auto asked = ask();
+    asked.attempt_timeout = milliseconds(20);
+    const auto answer = loop().run(sqs.call(std::move(asked), soon()));
+    ASSERT_FALSE(answer);
+    EXPECT_EQ(answer.error().code, errc::unavailable);
+    EXPECT_EQ(sqs.counts().attempts, 2u);
+}
+
 TEST_F(aws_client, a_passed_deadline_sends_nothing_and_a_stop_ends_the_wait_for_a_retry) {
     refuse(99, 500, "InternalError");
     auto sqs = make();

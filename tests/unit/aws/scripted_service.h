@@ -9,6 +9,7 @@
 
 #include "base/check.h"
 #include "base/concat.h"
+#include "coro/event.h"
 #include "coro/scope.h"
 #include "http/server.h"
 #include "net/listener.h"
@@ -42,6 +43,10 @@ public:
             return respond(what, asked);
         });
     }
+    // Answers only after `until`, which outlives this.
+    void hold(http::method of, std::string_view path, event& until) {
+        routes_.add(of, path, [&until](http::request&) { return respond_after(until); });
+    }
     [[nodiscard]] std::string url(std::string_view path = "") const {
         return concat("http://127.0.0.1:", port_, path);
     }
@@ -68,6 +73,10 @@ public:
     }
 
 private:
+    static task<http::response> respond_after(event& until) {
+        [[maybe_unused]] const auto woken = co_await until.wait();
+        co_return http::response::text(200, "");
+    }
     task<http::response> respond(const answer& what, http::request& asked) {
         ++count_;
         std::string body;
