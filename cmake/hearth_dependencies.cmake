@@ -6,10 +6,13 @@ find_package(simdjson 3.0 REQUIRED)
 find_package(prometheus-cpp REQUIRED CONFIG COMPONENTS core)
 find_package(CLI11 REQUIRED)
 find_package(CURL 7.85 REQUIRED)
-foreach(dependency liburing libseccomp libcap sqlite3 libzip hiredis)
+foreach(dependency liburing libseccomp libcap sqlite3 zlib hiredis)
     pkg_check_modules(${dependency} REQUIRED IMPORTED_TARGET ${dependency})
 endforeach()
 pkg_check_modules(python_embed REQUIRED IMPORTED_TARGET python3-embed)
+# libunistring has no pkg-config file.
+find_path(UNISTRING_INCLUDE_DIR unicase.h REQUIRED)
+find_library(UNISTRING_LIBRARY unistring REQUIRED)
 find_path(RAPIDJSON_INCLUDE_DIR rapidjson/rapidjson.h REQUIRED)
 
 # llhttp: Debian ships the generated C parser as sources in node-llhttp.

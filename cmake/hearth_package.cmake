@@ -2,6 +2,7 @@
 #
 #   bin/hearth                          the command
 #   libexec/hearth/hearth-sandboxd      started by hearth, not by people
+#   libexec/hearth/hearth-unpack        started by hearth, for each archive
 #   libexec/hearth/hearth-zygote        started by hearth-sandboxd
 #   share/hearth/runtimes/python        what runs inside a sandbox, and the examples
 #   share/man/man1/hearth.1
@@ -12,6 +13,9 @@ if(TARGET hearth)
 endif()
 if(TARGET hearth-sandboxd)
     install(TARGETS hearth-sandboxd RUNTIME DESTINATION "${CMAKE_INSTALL_LIBEXECDIR}/hearth")
+endif()
+if(TARGET hearth-unpack)
+    install(TARGETS hearth-unpack RUNTIME DESTINATION "${CMAKE_INSTALL_LIBEXECDIR}/hearth")
 endif()
 if(TARGET hearth-zygote)
     install(TARGETS hearth-zygote RUNTIME DESTINATION "${CMAKE_INSTALL_LIBEXECDIR}/hearth")

@@ -6,17 +6,12 @@
 #include "base/concat.h"
 #include "base/ids.h"
 #include "base/log.h"
-#include "faas/archive.h"
 
 namespace hearth::ctrl {
 namespace {
 
 constexpr std::size_t page_size = 500;
 constexpr std::size_t cache_entries_max = 100'000;
-
-bool has(const std::vector<std::string>& modules, std::string_view name) {
-    return std::ranges::find(modules, name) != modules.end();
-}
 
 // A zip may have any file name; what a name may not hold becomes '_', as a given name is checked.
 std::string name_from_file(std::string_view file) {
@@ -29,13 +24,12 @@ std::string name_from_file(std::string_view file) {
 
 // The handlers that are tried in order when none is given: always several, whereas a handler that
 // was given stands alone and is kept by later uploads.
-std::vector<std::string> default_handlers(const faas::function& record,
-                                          const std::vector<std::string>& modules) {
+std::vector<std::string> default_handlers(const faas::function& record, bool prefers_lambda) {
     if (record.kind == faas::code_kind::python_file) {
         const std::string stem = record.code_file.substr(0, record.code_file.size() - 3);
         return {stem + ".handler", stem + ".lambda_handler", stem + ".main"};
     }
-    if (!has(modules, "main") && has(modules, "lambda_function")) {
+    if (prefers_lambda) {
         return {"lambda_function.lambda_handler", "main.handler"};
     }
     return {"main.handler", "lambda_function.lambda_handler"};
@@ -81,19 +75,15 @@ task<result<faas::page<faas::function>>> registry::list(std::size_t limit, std::
 // Stores the form's file and sets what follows from it: hash, size, kind, handlers.
 task<result<>> registry::apply_code(faas::function& record, const function_form& form,
                                     deadline until) {
-    std::vector<std::string> modules;
+    bool prefers_lambda = false;
     if (form.upload) {
         const function_form::code& code = *form.upload;
         if (code.kind == faas::code_kind::zip) {
-            auto checked =
-                co_await blocking_.run([&] { return faas::check_archive(code.file.get()); });
+            auto checked = co_await archives_.check(code.file.get(), until);
             if (!checked) {
                 co_return propagate(checked);
             }
-            if (!*checked) {
-                co_return propagate(*checked);
-            }
-            modules = std::move((*checked)->top_level_modules);
+            prefers_lambda = checked->has_lambda_function && !checked->has_main;
         }
         auto stored = co_await store_.put(code.sha256, code.file.get(), code.size, until);
         if (!stored) {
@@ -107,7 +97,7 @@ task<result<>> registry::apply_code(faas::function& record, const function_form&
     if (form.handler) {
         record.handlers = {*form.handler};
     } else if (form.upload && record.handlers.size() != 1) {
-        record.handlers = default_handlers(record, modules);
+        record.handlers = default_handlers(record, prefers_lambda);
     }
     record.handler = record.handlers.front();
     co_return result<>{};

@@ -6,8 +6,8 @@
 #include <unordered_map>
 
 #include "coro/task.h"
-#include "coro/thread_pool.h"
 #include "ctrl/function_form.h"
+#include "faas/archive_intake.h"
 #include "faas/ports.h"
 
 namespace hearth::ctrl {
@@ -19,8 +19,8 @@ using shared_function = std::shared_ptr<const faas::function>;
 class registry {
 public:
     registry(faas::function_table& table, faas::code_store& store, faas::invoker& invoker,
-             thread_pool& blocking)
-        : table_(table), store_(store), invoker_(invoker), blocking_(blocking) {}
+             faas::archive_intake& archives)
+        : table_(table), store_(store), invoker_(invoker), archives_(archives) {}
 
     // errc::not_found.
     task<result<shared_function>> get(std::string_view id, deadline until);
@@ -43,7 +43,7 @@ private:
     faas::function_table& table_;
     faas::code_store& store_;
     faas::invoker& invoker_;
-    thread_pool& blocking_;
+    faas::archive_intake& archives_;
     std::unordered_map<std::string, shared_function> cache_;
     std::uint64_t changes_ = 0;  // updates and deletions so far
 };

@@ -180,10 +180,19 @@ result<> daemon::check_timers() {
 
 result<> daemon::read_status(sandbox_entry& entry) {
     while (entry.process.status) {
-        status_record record;
-        const ssize_t got = ::read(entry.process.status.get(), &record, sizeof record);
-        if (got == sizeof record) {
-            if (auto ok = handle_record(entry, record); !ok) {
+        std::array<std::byte, sizeof(status_record)> bytes;
+        const ssize_t got = ::read(entry.process.status.get(), bytes.data(), bytes.size());
+        if (got > 0) {
+            const auto record =
+                decode_status(std::span(bytes).first(static_cast<std::size_t>(got)));
+            if (!record) {
+                // Whoever writes this is not what was started.
+                log::error("a sandbox's status is no record", {{"sandbox", entry.id}});
+                entry.process.status.reset();
+                kill(entry);
+                return {};
+            }
+            if (auto ok = handle_record(entry, *record); !ok) {
                 return ok;
             }
             continue;

@@ -15,4 +15,9 @@ namespace hearth::sandbox {
 // nothing for ABI 0.
 [[nodiscard]] bool restrict_by_landlock(std::uint32_t abi) noexcept;
 
+// For a process that unpacks an archive: new files and folders beneath `directory`, or nothing at
+// all when that is -1; no reading of files, and no TCP from ABI 4 on. Descriptors that are open
+// stay usable. Like the above otherwise.
+[[nodiscard]] bool restrict_to_new_files(std::uint32_t abi, int directory) noexcept;
+
 }  // namespace hearth::sandbox

@@ -173,6 +173,25 @@ result<seccomp_program> compile_init_filter() {
     return export_program(*context);
 }
 
+result<seccomp_program> compile_intake_filter(bool writes) {
+    auto context = make_context(SCMP_ACT_KILL_PROCESS);
+    if (!context) {
+        return propagate(context);
+    }
+    if (auto ok = add_calls(*context, SCMP_ACT_ALLOW, intake_calls()); !ok) {
+        return propagate(ok);
+    }
+    if (writes) {
+        if (auto ok = add_calls(*context, SCMP_ACT_ALLOW, unpack_calls()); !ok) {
+            return propagate(ok);
+        }
+    }
+    if (auto ok = add_rules(*context, writes ? unpack_rules() : check_rules()); !ok) {
+        return propagate(ok);
+    }
+    return export_program(*context);
+}
+
 bool load_filter(const seccomp_program& program) noexcept {
     if (program.empty() || program.size() > std::numeric_limits<unsigned short>::max()) {
         errno = EINVAL;

@@ -17,6 +17,8 @@ using seccomp_program = std::vector<sock_filter>;
 [[nodiscard]] result<seccomp_program> compile_function_filter();
 // For the sandbox's pid 1.
 [[nodiscard]] result<seccomp_program> compile_init_filter();
+// For hearth-unpack, which reads an archive and, if it `writes`, unpacks it.
+[[nodiscard]] result<seccomp_program> compile_intake_filter(bool writes);
 
 // Runs in the child, after no_new_privs; false with errno set on failure.
 [[nodiscard]] bool load_filter(const seccomp_program& program) noexcept;

@@ -37,4 +37,15 @@ struct argument_rule {
 // sandbox.
 [[nodiscard]] std::span<const char* const> init_calls() noexcept;
 
+// What hearth-unpack may call once it has an archive, beside what the rules let through; the second
+// list and all rules only where it writes. Anything else kills it. Checking an archive takes no
+// path and makes no descriptor; unpacking opens beneath one descriptor and nowhere else.
+inline constexpr std::uint32_t intake_report_descriptor = 3;
+inline constexpr std::uint32_t intake_directory_descriptor = 4;
+inline constexpr std::uint32_t intake_archive_descriptor = 5;
+[[nodiscard]] std::span<const char* const> intake_calls() noexcept;
+[[nodiscard]] std::span<const argument_rule> check_rules() noexcept;
+[[nodiscard]] std::span<const char* const> unpack_calls() noexcept;
+[[nodiscard]] std::span<const argument_rule> unpack_rules() noexcept;
+
 }  // namespace hearth::sandbox

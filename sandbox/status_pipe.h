@@ -1,7 +1,11 @@
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
+#include <cstring>
+#include <optional>
+#include <span>
 #include <string_view>
 
 #include <unistd.h>
@@ -24,6 +28,22 @@ struct status_record {
     std::array<char, 40> stage{};
 };
 static_assert(sizeof(status_record) == 48);
+
+// One record as it was read, checked: nothing when it is none, which no process of ours writes.
+[[nodiscard]] inline std::optional<status_record> decode_status(
+    std::span<const std::byte> bytes) noexcept {
+    status_record record;
+    if (bytes.size() != sizeof record) {
+        return std::nullopt;
+    }
+    std::memcpy(&record, bytes.data(), sizeof record);
+    const auto kind = static_cast<std::uint32_t>(record.kind);
+    if (kind < static_cast<std::uint32_t>(status_kind::failed) ||
+        kind > static_cast<std::uint32_t>(status_kind::shell) || record.stage.back() != '\0') {
+        return std::nullopt;
+    }
+    return record;
+}
 
 // Safe after clone. A full or closed pipe has no remedy here: sandboxd then sees the process end.
 inline void write_status(int fd, status_kind kind, int value,

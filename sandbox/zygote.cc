@@ -226,18 +226,14 @@ result<> zygote::run() {
         if (*state == receive_state::empty) {
             continue;
         }
-        fork_request request;
-        if (packet.size != sizeof request || packet.descriptor_count < fork_descriptors_min) {
-            return fail(errc::protocol, "not a fork request");
-        }
-        std::memcpy(&request, packet.bytes.data(), sizeof request);
-        if (request.placed > 1 || packet.descriptor_count < fork_descriptors_min + request.placed) {
-            return fail(errc::protocol, "a fork request out of range");
+        auto request = decode_fork_request(packet.view(), packet.descriptor_count);
+        if (!request) {
+            return propagate(request);
         }
         if (auto ok = check_self(packet.descriptor_count); !ok) {
             return ok;
         }
-        fork_into(request, packet);
+        fork_into(*request, packet);
     }
 }
 

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <span>
 
 #include "base/result.h"
@@ -36,6 +37,22 @@ inline constexpr std::size_t fork_descriptors_min =
     static_cast<std::size_t>(fork_descriptor::cgroups);
 inline constexpr std::size_t cgroup_hierarchies_max = 4;
 static_assert(fork_descriptors_min + cgroup_hierarchies_max <= packet_descriptors_max);
+
+// A received request, checked with the number of descriptors that came along. errc::protocol.
+[[nodiscard]] inline result<fork_request> decode_fork_request(std::span<const std::byte> packet,
+                                                              std::size_t descriptors) {
+    fork_request request;
+    if (packet.size() != sizeof request || descriptors < fork_descriptors_min) {
+        return fail(errc::protocol, "not a fork request");
+    }
+    std::memcpy(&request, packet.data(), sizeof request);
+    const std::size_t least = fork_descriptors_min + request.placed;
+    if (request.placed > 1 || descriptors < least ||
+        descriptors > fork_descriptors_min + cgroup_hierarchies_max) {
+        return fail(errc::protocol, "a fork request out of range");
+    }
+    return request;
+}
 
 struct zygote_greeting {
     std::uint32_t ready = 0;  // 1; 0: it cannot work, and ends

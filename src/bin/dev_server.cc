@@ -21,6 +21,7 @@
 #include "embedded/rate_limiter.h"
 #include "embedded/recovery.h"
 #include "embedded/result_bus.h"
+#include "faas/confined_intake.h"
 #include "groundwork.h"
 #include "ring_gauges.h"
 #include "shard.h"
@@ -31,7 +32,7 @@ namespace hearth {
 namespace {
 
 constexpr seconds start_wait{20};            // for recovery
-constexpr std::size_t blocking_threads = 4;  // uploads, unpacking
+constexpr std::size_t blocking_threads = 4;  // uploads, files
 constexpr std::size_t blocking_queue_max = 1000;
 constexpr std::chrono::hours record_ttl{7 * 24};
 constexpr std::chrono::hours expire_interval{1};
@@ -68,6 +69,7 @@ private:
     std::unique_ptr<embedded::job_queue> queue_;
     std::unique_ptr<embedded::invocation_log> log_;
     std::unique_ptr<embedded::code_store> store_;
+    std::unique_ptr<faas::confined_intake> archives_;
     embedded::result_bus results_;
     embedded::rate_limiter limiter_;
     std::unique_ptr<worker::worker> worker_;
@@ -103,20 +105,25 @@ result<> dev_server::open() {
         return propagate(store);
     }
     store_ = std::move(*store);
+    auto archives = faas::confined_intake::create(std::move(ground_.unpacker), blocking_);
+    if (!archives) {
+        return propagate(archives);
+    }
+    archives_ = std::move(*archives);
     functions_ = std::make_unique<embedded::function_table>(*database_);
     queue_ = std::make_unique<embedded::job_queue>(*database_);
     log_ = std::make_unique<embedded::invocation_log>(*database_);
-    auto made =
-        worker::worker::create(home_, std::move(ground_.sandboxes), *store_, blocking_, registry_,
-                               {.dispatch = {.memory_budget_mb = options_.memory_budget_mb,
-                                             .concurrency_max = options_.concurrency_max,
-                                             .idle_ttl = options_.idle_ttl},
-                                .code_folder = options_.data_dir + "/unpacked"});
+    auto made = worker::worker::create(home_, std::move(ground_.sandboxes), *store_, *archives_,
+                                       blocking_, registry_,
+                                       {.dispatch = {.memory_budget_mb = options_.memory_budget_mb,
+                                                     .concurrency_max = options_.concurrency_max,
+                                                     .idle_ttl = options_.idle_ttl},
+                                        .code_folder = options_.data_dir + "/unpacked"});
     if (!made) {
         return propagate(made);
     }
     worker_ = std::move(*made);
-    known_ = std::make_unique<ctrl::registry>(*functions_, *store_, *worker_, blocking_);
+    known_ = std::make_unique<ctrl::registry>(*functions_, *store_, *worker_, *archives_);
     calls_ = std::make_unique<ctrl::calls>(*worker_, *log_, *queue_);
     intake_ = std::make_unique<worker::job_intake>(
         *queue_, *functions_, *log_, results_, *worker_,
@@ -190,6 +197,7 @@ task<int> dev_server::run() {
     co_await shut_down();
     co_await jobs.join();
     co_await calls_->finish();
+    co_await archives_->finish();
     tasks.request_stop();
     co_await tasks.join();
     for (auto& each : threads_) {

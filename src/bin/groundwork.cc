@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "base/concat.h"
+#include "faas/confined_intake.h"
 #include "http/options.h"
 #include "installation.h"
 #include "listeners.h"
@@ -82,6 +83,11 @@ result<groundwork> lay_groundwork(dev_options& options) {
         }
         tls = std::move(*made);
     }
+    // Now, since the service's user may not reach the program's folder.
+    auto unpacker = faas::confined_intake::open_program(installed->unpacker);
+    if (!unpacker) {
+        return propagate(unpacker);
+    }
     auto port_file = open_port_file(options.port_file);
     if (!port_file) {
         return propagate(port_file);
@@ -106,6 +112,7 @@ result<groundwork> lay_groundwork(dev_options& options) {
     }
     groundwork ground{.data_lock = std::move(*lock),
                       .port_file = std::move(*port_file),
+                      .unpacker = std::move(*unpacker),
                       .listening = std::move(listening->sockets),
                       .port = listening->port,
                       .tls = std::move(tls),

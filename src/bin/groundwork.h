@@ -17,6 +17,7 @@ namespace hearth {
 struct groundwork {
     unique_fd data_lock;
     unique_fd port_file;
+    unique_fd unpacker;  // the program hearth-unpack
     std::vector<unique_fd> listening;
     std::uint16_t port = 0;
     std::shared_ptr<const net::tls_context> tls;

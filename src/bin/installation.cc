@@ -16,6 +16,7 @@ result<installation> find_installation() {
     const fs::path program = fs::read_symlink("/proc/self/exe", failed);
     const fs::path prefix = program.parent_path().parent_path();
     installation found{.sandboxd = prefix / "libexec/hearth/hearth-sandboxd",
+                       .unpacker = prefix / "libexec/hearth/hearth-unpack",
                        .python_runtime = prefix / "share/hearth/runtimes/python"};
     if (!fs::exists(found.sandboxd, failed)) {
         return fail(errc::not_found,

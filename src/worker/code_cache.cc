@@ -9,17 +9,15 @@
 
 #include "base/concat.h"
 #include "base/log.h"
-#include "faas/archive.h"
+#include "worker/remove_tree.h"
 
 namespace hearth::worker {
 namespace {
 
-// The folder is ours alone, so removing by name is safe here.
-void remove_tree(int folder, const std::string& name) {
-    std::error_code failed;
-    std::filesystem::remove_all(concat("/proc/self/fd/", folder, "/", name), failed);
-    if (failed) {
-        log::warning("cannot remove unpacked code", {{"name", name}, {"reason", failed.message()}});
+void discard(int folder, const std::string& name) {
+    if (auto removed = remove_tree(folder, name); !removed) {
+        log::warning("cannot remove unpacked code",
+                     {{"name", name}, {"reason", removed.error().message}});
     }
 }
 
@@ -43,29 +41,32 @@ result<std::size_t> place_file(int code, int directory, const std::string& file_
     }
 }
 
-// Unpacks under a temporary name and renames, so that a name that exists is complete.
-result<code_directory> unpack(int folder, const std::string& name, const faas::function& target,
-                              int code) {
-    const std::string temporary = concat("unpacking-", name);
-    remove_tree(folder, temporary);
-    if (::mkdirat(folder, temporary.c_str(), 0755) != 0) {
+// A folder for code, under a name of its own until it is complete.
+std::string temporary_name(const std::string& name) {
+    return concat("unpacking-", name);
+}
+
+result<unique_fd> make_folder(int folder, const std::string& name) {
+    const std::string temporary = temporary_name(name);
+    discard(folder, temporary);
+    constexpr mode_t mode = 0755;
+    if (::mkdirat(folder, temporary.c_str(), mode) != 0) {
         return fail_errno("cannot make a folder for the function's code");
     }
-    const unique_fd directory(
+    unique_fd directory(
         ::openat(folder, temporary.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW));
     if (!directory) {
         return fail_errno("cannot open the folder for the function's code");
     }
-    result<std::size_t> size = 0;
-    if (target.kind == faas::code_kind::python_file) {
-        size = place_file(code, directory.get(), target.code_file);
-    } else if (auto unpacked = faas::unpack_archive(code, directory.get())) {
-        size = unpacked->unpacked_bytes;
-    } else {
-        size = propagate(unpacked);
-    }
+    return directory;
+}
+
+// Renames what is complete, so that a name that exists is; removes anything else.
+result<code_directory> finish_folder(int folder, const std::string& name,
+                                     result<std::size_t>& size) {
+    const std::string temporary = temporary_name(name);
     if (!size) {
-        remove_tree(folder, temporary);
+        discard(folder, temporary);
         return propagate(size);
     }
     if (::renameat(folder, temporary.c_str(), folder, name.c_str()) != 0) {
@@ -82,6 +83,7 @@ result<code_directory> unpack(int folder, const std::string& name, const faas::f
 
 result<std::unique_ptr<code_cache>> code_cache::create(const std::string& folder,
                                                        faas::code_store& store,
+                                                       faas::archive_intake& archives,
                                                        thread_pool& blocking,
                                                        std::size_t bytes_max) {
     unique_fd fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
@@ -90,13 +92,14 @@ result<std::unique_ptr<code_cache>> code_cache::create(const std::string& folder
     }
     std::error_code failed;
     for (const auto& each : std::filesystem::directory_iterator(folder, failed)) {
-        remove_tree(fd.get(), each.path().filename().string());
+        discard(fd.get(), each.path().filename().string());
     }
     if (failed) {
         return fail(errc::io,
                     concat("cannot empty the code cache ", folder, ": ", failed.message()));
     }
-    return std::unique_ptr<code_cache>(new code_cache(std::move(fd), store, blocking, bytes_max));
+    return std::unique_ptr<code_cache>(
+        new code_cache(std::move(fd), store, archives, blocking, bytes_max));
 }
 
 task<result<std::shared_ptr<const code_directory>>> code_cache::get(const faas::function& target,
@@ -139,15 +142,40 @@ task<result<std::shared_ptr<const code_directory>>> code_cache::fetch(const faas
     if (!code) {
         co_return propagate(code);
     }
-    auto unpacked =
-        co_await blocking_.run([&] { return unpack(folder_.get(), name, target, code->get()); });
-    if (!unpacked) {
-        co_return propagate(unpacked);
+    auto directory = co_await blocking_.run([&] { return make_folder(folder_.get(), name); });
+    if (!directory) {
+        co_return propagate(directory);
     }
-    if (!*unpacked) {
-        co_return propagate(*unpacked);
+    if (!*directory) {
+        co_return propagate(*directory);
     }
-    co_return std::make_shared<const code_directory>(std::move(**unpacked));
+    auto size = co_await fill(target, code->get(), (*directory)->get());
+    auto finished =
+        co_await blocking_.run([&] { return finish_folder(folder_.get(), name, size); });
+    if (!finished) {
+        co_return propagate(finished);
+    }
+    if (!*finished) {
+        co_return propagate(*finished);
+    }
+    co_return std::make_shared<const code_directory>(std::move(**finished));
+}
+
+// Not until a caller's deadline: the code is for all who wait, and the next would begin again.
+task<result<std::size_t>> code_cache::fill(const faas::function& target, int code, int directory) {
+    if (target.kind == faas::code_kind::zip) {
+        auto unpacked = co_await archives_.unpack(code, directory, never);
+        if (!unpacked) {
+            co_return propagate(unpacked);
+        }
+        co_return unpacked->unpacked_bytes;
+    }
+    auto placed =
+        co_await blocking_.run([&] { return place_file(code, directory, target.code_file); });
+    if (!placed) {
+        co_return propagate(placed);
+    }
+    co_return std::move(*placed);
 }
 
 task<void> code_cache::evict() {
@@ -170,7 +198,7 @@ task<void> code_cache::evict() {
         const std::string trash = concat("removing-", ++removals_, "-", name);
         ::renameat(folder_.get(), name.c_str(), folder_.get(), trash.c_str());
         auto removed = co_await blocking_.run([&] {
-            remove_tree(folder_.get(), trash);
+            discard(folder_.get(), trash);
             return true;
         });
         if (!removed) {

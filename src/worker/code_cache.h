@@ -11,6 +11,7 @@
 #include "coro/event.h"
 #include "coro/task.h"
 #include "coro/thread_pool.h"
+#include "faas/archive_intake.h"
 #include "faas/ports.h"
 
 namespace hearth::worker {
@@ -32,9 +33,10 @@ public:
     // Each entry keeps a descriptor open.
     static constexpr std::size_t entries_max = 512;
 
-    // `folder` exists and is emptied here.
+    // `folder` exists and is emptied here. `archives` unpacks, elsewhere.
     [[nodiscard]] static result<std::unique_ptr<code_cache>> create(const std::string& folder,
                                                                     faas::code_store& store,
+                                                                    faas::archive_intake& archives,
                                                                     thread_pool& blocking,
                                                                     std::size_t bytes_max);
 
@@ -54,16 +56,22 @@ private:
     };
     using shared_entry = std::shared_ptr<entry>;
 
-    code_cache(unique_fd folder, faas::code_store& store, thread_pool& blocking,
-               std::size_t bytes_max)
-        : folder_(std::move(folder)), store_(store), blocking_(blocking), bytes_max_(bytes_max) {}
+    code_cache(unique_fd folder, faas::code_store& store, faas::archive_intake& archives,
+               thread_pool& blocking, std::size_t bytes_max)
+        : folder_(std::move(folder)),
+          store_(store),
+          archives_(archives),
+          blocking_(blocking),
+          bytes_max_(bytes_max) {}
     task<result<std::shared_ptr<const code_directory>>> fetch(const faas::function& target,
                                                               const std::string& name,
                                                               deadline until);
+    task<result<std::size_t>> fill(const faas::function& target, int code, int directory);
     task<void> evict();
 
     unique_fd folder_;
     faas::code_store& store_;
+    faas::archive_intake& archives_;
     thread_pool& blocking_;
     std::size_t bytes_max_;
     std::size_t bytes_ = 0;

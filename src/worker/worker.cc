@@ -74,11 +74,12 @@ struct worker::instruments {
 };
 
 result<std::unique_ptr<worker>> worker::create(uring::ring& home, sandbox::client sandboxes,
-                                               faas::code_store& store, thread_pool& blocking,
-                                               prometheus::Registry& metrics,
+                                               faas::code_store& store,
+                                               faas::archive_intake& archives,
+                                               thread_pool& blocking, prometheus::Registry& metrics,
                                                const worker_options& options) {
-    auto code =
-        code_cache::create(options.code_folder, store, blocking, options.code_cache_bytes_max);
+    auto code = code_cache::create(options.code_folder, store, archives, blocking,
+                                   options.code_cache_bytes_max);
     if (!code) {
         return propagate(code);
     }

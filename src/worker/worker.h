@@ -24,7 +24,8 @@ class worker final : public faas::invoker {
 public:
     [[nodiscard]] static result<std::unique_ptr<worker>> create(
         uring::ring& home, sandbox::client sandboxes, faas::code_store& store,
-        thread_pool& blocking, prometheus::Registry& metrics, const worker_options& options);
+        faas::archive_intake& archives, thread_pool& blocking, prometheus::Registry& metrics,
+        const worker_options& options);
 
     task<result<faas::outcome>> invoke(const faas::invocation& call, deadline until) override;
     void retire(std::string_view function_id, std::int64_t current_revision) override;

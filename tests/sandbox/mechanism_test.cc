@@ -2,19 +2,14 @@
 
 #include <algorithm>
 #include <cstddef>
-#include <cstring>
 #include <string>
 #include <vector>
 
 #include <errno.h>
 #include <gtest/gtest.h>
-#include <linux/audit.h>
-#include <linux/seccomp.h>
-#include <sys/syscall.h>
 
 #include "sandbox/cgroup_layout.h"
 #include "sandbox/options.h"
-#include "sandbox/seccomp.h"
 #include "sandbox/slots.h"
 #include "sandbox/small_file.h"
 
@@ -92,105 +87,6 @@ TEST(options, the_command_line_is_checked) {
     EXPECT_FALSE(
         parse({"--socket-fd", "3", "--instance", "a", "--runtime-dir", "/r", "--slots", "0"}));
     EXPECT_FALSE(parse({"--unknown"}));
-}
-
-// Runs a compiled filter as the kernel does: classic BPF with the instructions that libseccomp
-// emits.
-std::uint32_t evaluate(const seccomp_program& program, const seccomp_data& data) {
-    std::uint32_t accumulator = 0;
-    for (std::size_t at = 0; at < program.size(); ++at) {
-        const sock_filter& op = program[at];
-        switch (op.code) {
-            case BPF_LD | BPF_W | BPF_ABS:
-                std::memcpy(&accumulator, reinterpret_cast<const char*>(&data) + op.k, 4);
-                break;
-            case BPF_ALU | BPF_AND | BPF_K:
-                accumulator &= op.k;
-                break;
-            case BPF_JMP | BPF_JA:
-                at += op.k;
-                break;
-            case BPF_JMP | BPF_JEQ | BPF_K:
-                at += accumulator == op.k ? op.jt : op.jf;
-                break;
-            case BPF_JMP | BPF_JGT | BPF_K:
-                at += accumulator > op.k ? op.jt : op.jf;
-                break;
-            case BPF_JMP | BPF_JGE | BPF_K:
-                at += accumulator >= op.k ? op.jt : op.jf;
-                break;
-            case BPF_RET | BPF_K:
-                return op.k;
-            default:
-                ADD_FAILURE() << "instruction " << op.code;
-                return 0;
-        }
-    }
-    ADD_FAILURE() << "the program does not return";
-    return 0;
-}
-
-seccomp_data call_of(int number, std::initializer_list<std::uint64_t> arguments = {}) {
-    seccomp_data data{};
-    data.nr = number;
-    data.arch = AUDIT_ARCH_X86_64;
-    std::copy(arguments.begin(), arguments.end(), data.args);
-    return data;
-}
-
-constexpr std::uint32_t not_there = SECCOMP_RET_ERRNO | ENOSYS;
-constexpr std::uint32_t denied = SECCOMP_RET_ERRNO | EPERM;
-
-TEST(seccomp, every_number_has_the_verdict_of_its_class) {
-    const auto program = compile_function_filter();
-    ASSERT_TRUE(program.has_value());
-    for (int number = -2; number < 2'000; ++number) {
-        const std::uint32_t verdict = evaluate(*program, call_of(number));
-        const bool unassigned = number == -1 || (number > 334 && number < 424) || number > 450;
-        if (unassigned) {
-            EXPECT_EQ(verdict, not_there) << number;
-        } else if (number >= 0) {
-            EXPECT_TRUE(verdict == SECCOMP_RET_ALLOW || verdict == denied || verdict == not_there)
-                << number;
-        }
-        EXPECT_EQ(evaluate(*program, call_of(number | 0x4000'0000)),
-                  number == -1 ? not_there : SECCOMP_RET_KILL_PROCESS)
-            << number;
-        auto foreign = call_of(number);
-        foreign.arch = AUDIT_ARCH_I386;
-        EXPECT_EQ(evaluate(*program, foreign), SECCOMP_RET_KILL_PROCESS) << number;
-    }
-}
-
-TEST(seccomp, the_upper_half_of_an_argument_changes_no_verdict) {
-    const auto program = compile_function_filter();
-    ASSERT_TRUE(program.has_value());
-    for (const int number : {SYS_socket, SYS_socketpair, SYS_clone, SYS_ioctl, SYS_fcntl, SYS_prctl,
-                             SYS_personality, SYS_prlimit64, SYS_setsockopt}) {
-        for (std::uint64_t a = 0; a < 64; ++a) {
-            for (std::uint64_t b = 0; b < 64; ++b) {
-                for (std::uint64_t c = 0; c < 8; ++c) {
-                    const auto plain = evaluate(*program, call_of(number, {a, b, c}));
-                    for (const std::uint64_t high : {1ULL << 32, 1ULL << 63, ~0ULL << 32}) {
-                        ASSERT_EQ(
-                            evaluate(*program, call_of(number, {a | high, b | high, c | high})),
-                            plain)
-                            << number << ' ' << a << ' ' << b << ' ' << c;
-                    }
-                }
-            }
-        }
-    }
-}
-
-TEST(seccomp, the_filter_of_init_allows_nothing_but_waiting_and_reporting) {
-    const auto program = compile_init_filter();
-    ASSERT_TRUE(program.has_value());
-    EXPECT_EQ(evaluate(*program, call_of(SYS_wait4)), SECCOMP_RET_ALLOW);
-    EXPECT_EQ(evaluate(*program, call_of(SYS_write)), SECCOMP_RET_ALLOW);
-    EXPECT_EQ(evaluate(*program, call_of(SYS_openat)), SECCOMP_RET_KILL_PROCESS);
-    EXPECT_EQ(evaluate(*program, call_of(SYS_execve)), SECCOMP_RET_KILL_PROCESS);
-    EXPECT_EQ(evaluate(*program, call_of(SYS_mount)), SECCOMP_RET_KILL_PROCESS);
 }
 
 }  // namespace

@@ -63,14 +63,20 @@ void worker_fixture::open() {
     auto store = embedded::code_store::open(directory_.file("code"), *blocking_);
     ASSERT_TRUE(store) << store.error().message;
     store_ = std::move(*store);
-    auto made = worker::worker::create(*loop_, std::move(*launched), *store_, *blocking_, metrics_,
-                                       options_);
+    auto program = faas::confined_intake::open_program(HEARTH_UNPACK_PATH);
+    ASSERT_TRUE(program) << program.error().message;
+    auto archives = faas::confined_intake::create(std::move(*program), *blocking_);
+    ASSERT_TRUE(archives) << archives.error().message;
+    archives_ = std::move(*archives);
+    auto made = worker::worker::create(*loop_, std::move(*launched), *store_, *archives_,
+                                       *blocking_, metrics_, options_);
     ASSERT_TRUE(made) << made.error().message;
     worker_ = std::move(*made);
 }
 
 void worker_fixture::TearDown() {
     worker_.reset();
+    archives_.reset();
     store_.reset();
     blocking_.reset();
     loop_.reset();
@@ -102,6 +108,7 @@ void worker_fixture::run(std::function<task<void>()> body) {
         if (!self.drained_) {
             co_await self.drain();
         }
+        co_await self.archives_->finish();
     }(*this, std::move(body)));
 }
 

@@ -11,6 +11,7 @@
 
 #include "coro/thread_pool.h"
 #include "embedded/code_store.h"
+#include "faas/confined_intake.h"
 #include "tests/port/temporary_directory.h"
 #include "uring/ring.h"
 #include "worker/worker.h"
@@ -81,6 +82,7 @@ private:
     temporary_directory directory_;
     std::unique_ptr<thread_pool> blocking_;
     std::unique_ptr<embedded::code_store> store_;
+    std::unique_ptr<faas::confined_intake> archives_;
     prometheus::Registry metrics_;
     pid_t sandboxd_ = -1;
     bool drained_ = false;

@@ -8,7 +8,9 @@
 #include "base/ids.h"
 #include "coro/event.h"
 #include "tests/port/embedded_fixtures.h"
+#include "tests/support/direct_intake.h"
 #include "tests/support/sockets.h"
+#include "tests/unit/faas/zip_builder.h"
 #include "tests/unit/worker/scripted_invoker.h"
 
 namespace hearth::ctrl {
@@ -89,7 +91,8 @@ protected:
     embedded::function_table real_table_{*database_};
     slow_table table_{real_table_};
     test::scripted_invoker invoker_;
-    registry registry_{table_, *store_, invoker_, pool_};
+    test::direct_intake archives_{pool_};
+    registry registry_{table_, *store_, invoker_, archives_};
 };
 
 TEST_F(registry_test, an_upload_becomes_revision_one_with_the_defaults) {
@@ -115,12 +118,11 @@ TEST_F(registry_test, a_damaged_zip_is_refused_and_nothing_of_it_is_kept) {
 }
 
 TEST_F(registry_test, a_name_taken_from_a_file_is_as_a_given_name_must_be) {
-    // The empty zip: an end record alone.
-    const std::string empty_zip = "PK\x05\x06" + std::string(18, '\0');
-    EXPECT_EQ(create(form_with("my app\n(v1.2).zip", empty_zip)).value()->name, "my_app__v1_2_");
-    EXPECT_EQ(create(form_with("\xff\xfe.zip", empty_zip)).value()->name, "__");
-    EXPECT_EQ(create(form_with(".zip", empty_zip)).value()->name, "function");
-    EXPECT_EQ(create(form_with(std::string(100, 'n') + ".zip", empty_zip)).value()->name,
+    const std::string some_zip = test::make_zip({{.name = "main.py", .content = "pass"}});
+    EXPECT_EQ(create(form_with("my app\n(v1.2).zip", some_zip)).value()->name, "my_app__v1_2_");
+    EXPECT_EQ(create(form_with("\xff\xfe.zip", some_zip)).value()->name, "__");
+    EXPECT_EQ(create(form_with(".zip", some_zip)).value()->name, "function");
+    EXPECT_EQ(create(form_with(std::string(100, 'n') + ".zip", some_zip)).value()->name,
               std::string(64, 'n'));
 }
 
@@ -179,7 +181,7 @@ TEST_F(registry_test, a_deleted_function_is_gone_and_all_its_sandboxes_retire) {
 
 TEST_F(registry_test, a_look_up_that_a_deletion_overtakes_does_not_bring_the_function_back) {
     const auto made = create_hello();
-    registry fresh(table_, *store_, invoker_, pool_);  // knows nothing yet
+    registry fresh(table_, *store_, invoker_, archives_);  // knows nothing yet
     event held;
     table_.hold = &held;
     auto reading = loop_.start(fresh.get(made->id, soon()));
@@ -192,7 +194,7 @@ TEST_F(registry_test, a_look_up_that_a_deletion_overtakes_does_not_bring_the_fun
 
 TEST_F(registry_test, a_look_up_that_an_update_overtakes_does_not_hide_the_update) {
     const auto made = create_hello();
-    registry fresh(table_, *store_, invoker_, pool_);
+    registry fresh(table_, *store_, invoker_, archives_);
     event held;
     table_.hold = &held;
     auto reading = loop_.start(fresh.get(made->id, soon()));

@@ -1,4 +1,4 @@
-#include "faas/archive.h"
+#include "faas/archive/archive.h"
 
 #include <filesystem>
 #include <fstream>
@@ -24,9 +24,7 @@ namespace {
 namespace fs = std::filesystem;
 using test::make_zip;
 using test::zip_entry;
-using ::testing::ElementsAre;
 using ::testing::HasSubstr;
-using ::testing::IsEmpty;
 
 unique_fd file_of(const std::string& bytes) {
     unique_fd file(::memfd_create("upload", MFD_CLOEXEC));
@@ -68,7 +66,8 @@ TEST_F(unpacking, makes_the_files_folders_and_modes_of_a_good_archive) {
     }));
     ASSERT_TRUE(summary) << summary.error().message;
     EXPECT_EQ(summary->entries, 6u);
-    EXPECT_THAT(summary->top_level_modules, ElementsAre("main"));
+    EXPECT_TRUE(summary->has_main);
+    EXPECT_FALSE(summary->has_lambda_function);
     EXPECT_EQ(text_of("main.py"), "def handler(e, c): pass");
     EXPECT_EQ(text_of("deep/er/data.txt"), std::string(100'000, 'x'));
     EXPECT_EQ(mode_of("main.py"), 0644u);
@@ -253,11 +252,13 @@ TEST(archive, takes_ten_thousand_entries_and_no_more) {
     EXPECT_EQ(checked.error().code, errc::too_large);
 }
 
-TEST(archive, an_archive_without_entries_has_an_empty_summary) {
-    const auto checked = check(make_zip({}));
-    ASSERT_TRUE(checked) << checked.error().message;
-    EXPECT_EQ(checked->entries, 0u);
-    EXPECT_THAT(checked->top_level_modules, IsEmpty());
+TEST(archive, without_a_file_is_refused) {
+    for (const auto& bytes : {make_zip({}), make_zip({{.name = "folder/", .mode = 040755}})}) {
+        const auto checked = check(bytes);
+        ASSERT_FALSE(checked);
+        EXPECT_EQ(checked.error().code, errc::invalid_argument);
+        EXPECT_THAT(checked.error().message, HasSubstr("contains no file"));
+    }
 }
 
 }  // namespace

@@ -15,6 +15,7 @@
 #include "base/concat.h"
 #include "coro/when_all.h"
 #include "tests/port/temporary_directory.h"
+#include "tests/support/direct_intake.h"
 #include "tests/support/sockets.h"
 #include "tests/support/test_executor.h"
 
@@ -62,7 +63,7 @@ class code_cache_test : public ::testing::Test {
 protected:
     explicit code_cache_test(std::size_t bytes_max = 2'500) { open(bytes_max); }
     void open(std::size_t bytes_max) {
-        auto made = code_cache::create(folder_.path(), store_, blocking_, bytes_max);
+        auto made = code_cache::create(folder_.path(), store_, archives_, blocking_, bytes_max);
         ASSERT_TRUE(made) << made.error().message;
         cache_ = std::move(*made);
     }
@@ -92,6 +93,7 @@ protected:
     test::test_executor loop_;
     test::temporary_directory folder_;
     thread_pool blocking_{2, 64};
+    test::direct_intake archives_{blocking_};
     scripted_store store_;
     std::unique_ptr<code_cache> cache_;
 };

@@ -1,0 +1,52 @@
+#pragma once
+
+#include <cstddef>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/clock.h"
+#include "base/result.h"
+#include "faas/worker_report.h"
+
+namespace hearth::ctrl {
+
+// The workers of a fleet, as their heartbeats tell; in memory alone, since the next heartbeat
+// brings back what a restart forgets. Pure but for the time that it is given. One thread.
+class worker_registry {
+public:
+    static constexpr seconds heartbeat_interval{10};  // that workers are told to keep
+    static constexpr seconds dead_after{30};          // without a heartbeat
+    // The dead stay listed for so long, for whoever asks what became of them.
+    static constexpr seconds forgotten_after{600};
+    static constexpr std::size_t workers_max = 10'000;  // more: errc::limit_exceeded
+
+    struct entry {
+        faas::worker_report report;
+        epoch_ms first_seen = 0;  // by this controller
+        epoch_ms last_seen = 0;
+        bool live = true;
+    };
+    struct totals {
+        std::int64_t live = 0;
+        std::int64_t draining = 0;  // of the live
+        std::int64_t dead = 0;
+        std::int64_t sandboxes_max = 0;  // of the live that are not draining
+        std::int64_t sandboxes_busy = 0;
+    };
+
+    [[nodiscard]] result<> heard(faas::worker_report report, epoch_ms now);
+    // It said that it leaves. Nothing when it is not known.
+    void left(std::string_view id);
+    // By id.
+    [[nodiscard]] std::vector<entry> list(epoch_ms now);
+    [[nodiscard]] totals count(epoch_ms now);
+
+private:
+    void refresh(epoch_ms now);
+
+    std::map<std::string, entry, std::less<>> workers_;
+};
+
+}  // namespace hearth::ctrl
