@@ -167,9 +167,8 @@ task<result<>> bucket::complete_upload(std::string key, std::string upload_id,
     asked.attempt_timeout = transfer_timeout;  // S3 puts the parts together meanwhile
     asked.body = "<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">";
     for (const auto& each : parts) {
-        asked.body +=
-            concat("<Part><PartNumber>", each.number, "</PartNumber><ETag>", xml_escape(each.etag),
-                   "</ETag><ChecksumSHA256>", each.checksum, "</ChecksumSHA256></Part>");
+        asked.body += concat("<Part><PartNumber>", each.number, "</PartNumber><ETag>",
+                             xml_escape(each.etag), "</ETag></Part>");
     }
     asked.body += "</CompleteMultipartUpload>";
     auto answer = co_await api_.call(std::move(asked), until);
