@@ -35,7 +35,8 @@ TEST_F(aws_code_store, what_is_larger_than_a_part_goes_and_comes_in_parts) {
     const auto content = content_of(aws::code_store::part_bytes * 2 + 12'345);
     const auto hash = sha256_of(content);
     const auto file = file_with(content);
-    ASSERT_TRUE(run(home_->port().put(hash, file.get(), content.size(), soon())));
+    const auto stored = run(home_->port().put(hash, file.get(), content.size(), soon()));
+    ASSERT_TRUE(stored) << stored.error().message;
     auto opened = run(home_->port().open(hash, soon()));
     ASSERT_TRUE(opened) << opened.error().message;
     EXPECT_TRUE(read_all(opened->get()) == content);

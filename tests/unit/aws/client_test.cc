@@ -60,6 +60,7 @@ protected:
         });
     }
 
+    event never_set_;
     test::scripted_service service_{loop()};
     fixed_credentials keys_{{"AKID", "secret", ""}};
 };
@@ -202,8 +203,7 @@ TEST_F(aws_client, a_service_that_is_away_is_unavailable_and_comes_back) {
 }
 
 TEST_F(aws_client, an_attempt_without_an_answer_is_made_again_and_is_no_deadline_of_the_caller) {
-    event never_set;
-    service_.hold(method::post, "/", never_set);
+    service_.hold(method::post, "/", never_set_);
     auto sqs = make(nullptr, {.attempts_max = 2});
     auto asked = ask();
     asked.attempt_timeout = milliseconds(20);
