@@ -190,15 +190,15 @@ task<result<std::optional<item>>> table::get(item key, deadline until) {
     co_return std::optional<item>(read_item(found));
 }
 
-task<result<>> table::put(item what, expressions how, deadline until) {
+task<result<>> table::put(const item& what, const expressions& how, deadline until) {
     return without_answer(ask("PutItem", body_with(name_, "Item", what, how), until));
 }
 
-task<result<>> table::update(item key, expressions how, deadline until) {
+task<result<>> table::update(const item& key, const expressions& how, deadline until) {
     return without_answer(ask("UpdateItem", body_with(name_, "Key", key, how), until));
 }
 
-task<result<>> table::remove(item key, expressions how, deadline until) {
+task<result<>> table::remove(const item& key, const expressions& how, deadline until) {
     return without_answer(ask("DeleteItem", body_with(name_, "Key", key, how), until));
 }
 
@@ -226,8 +226,8 @@ task<result<table::page>> table::ask_page(std::string operation, std::string bod
     co_return out;
 }
 
-task<result<table::page>> table::query(std::string index, expressions how, std::size_t limit,
-                                       item start, deadline until) {
+task<result<table::page>> table::query(const std::string& index, const expressions& how,
+                                       std::size_t limit, const item& start, deadline until) {
     json::writer out;
     out.begin_object();
     out.member("TableName", name_);
@@ -244,7 +244,7 @@ task<result<table::page>> table::query(std::string index, expressions how, std::
     return ask_page("Query", std::move(out).take(), until);
 }
 
-task<result<table::page>> table::scan(expressions how, item start, deadline until) {
+task<result<table::page>> table::scan(const expressions& how, const item& start, deadline until) {
     json::writer out;
     out.begin_object();
     out.member("TableName", name_);

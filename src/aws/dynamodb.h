@@ -57,7 +57,8 @@ struct expressions {
 };
 
 // One DynamoDB table, in AWS JSON 1.0. A condition that does not hold is errc::conflict; a table
-// that does not exist errc::unavailable; an item that does not exist is nothing. Ring thread only.
+// that does not exist errc::unavailable; an item that does not exist is nothing. What is given by
+// reference is read before the call returns, not when its task runs. Ring thread only.
 class table {
 public:
     static constexpr std::size_t item_bytes_max = 400u << 10;  // names and values together
@@ -68,19 +69,19 @@ public:
 
     // Reads see all writes before them.
     task<result<std::optional<item>>> get(item key, deadline until);
-    task<result<>> put(item what, expressions how, deadline until);
-    task<result<>> update(item key, expressions how, deadline until);
-    task<result<>> remove(item key, expressions how, deadline until);
+    task<result<>> put(const item& what, const expressions& how, deadline until);
+    task<result<>> update(const item& key, const expressions& how, deadline until);
+    task<result<>> remove(const item& key, const expressions& how, deadline until);
 
     struct page {
         std::vector<item> items;
         item next;  // where the next page starts; empty on the last
     };
     // In the order of the index's (or, when `index` is empty, the table's) sort key.
-    task<result<page>> query(std::string index, expressions how, std::size_t limit, item start,
-                             deadline until);
+    task<result<page>> query(const std::string& index, const expressions& how, std::size_t limit,
+                             const item& start, deadline until);
     // Reads the whole table, page by page.
-    task<result<page>> scan(expressions how, item start, deadline until);
+    task<result<page>> scan(const expressions& how, const item& start, deadline until);
     // Any number of keys, in batches; what DynamoDB leaves unprocessed is sent again, with growing
     // pauses, until `until`.
     task<result<>> remove_all(std::vector<item> keys, deadline until);

@@ -58,8 +58,7 @@ task<result<>> function_table::create(const faas::function& record, deadline unt
     what.emplace("revision", attribute::number(record.revision));
     what.emplace("record", attribute::text(encode(record)));
     what.emplace("write", attribute::text(token));
-    auto stored =
-        co_await table_.put(std::move(what), {.condition = "attribute_not_exists(id)"}, until);
+    auto stored = co_await table_.put(what, {.condition = "attribute_not_exists(id)"}, until);
     if (stored || stored.error().code != errc::conflict) {
         co_return stored;
     }
@@ -91,7 +90,7 @@ task<result<>> function_table::update(const faas::function& record, deadline unt
     how.values.emplace(":revision", attribute::number(record.revision));
     how.values.emplace(":record", attribute::text(encode(record)));
     how.values.emplace(":write", attribute::text(token));
-    auto stored = co_await table_.update(key_of(record.id), std::move(how), until);
+    auto stored = co_await table_.update(key_of(record.id), how, until);
     if (stored || stored.error().code != errc::conflict) {
         co_return stored;
     }
@@ -139,8 +138,8 @@ task<result<faas::page<faas::function>>> function_table::list(std::size_t limit,
             how.values.emplace(":cursor", attribute::text(std::string(cursor)));
         }
         // One more than wanted tells whether there is another page.
-        auto got = co_await table_.query(std::string(index_name), std::move(how),
-                                         limit + 1 - found.size(), std::move(start), until);
+        auto got = co_await table_.query(std::string(index_name), how, limit + 1 - found.size(),
+                                         start, until);
         if (!got) {
             co_return propagate(got);
         }

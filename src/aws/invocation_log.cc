@@ -75,7 +75,7 @@ task<result<>> invocation_log::create(const faas::invocation_record& record, dea
     expressions how{.condition = "attribute_not_exists(jobId) OR #expires <= :now"};
     how.names.emplace("#expires", "expires");
     how.values.emplace(":now", attribute::number(now / 1000));
-    auto stored = co_await table_.put(std::move(what), std::move(how), until);
+    auto stored = co_await table_.put(what, how, until);
     if (stored || stored.error().code != errc::conflict) {
         co_return stored;
     }
@@ -104,7 +104,7 @@ task<result<>> invocation_log::mark_running(std::string_view job_id, std::int64_
     how.values.emplace(":attempts", attribute::number(attempts));
     how.values.emplace(":updated", attribute::number(now));
     how.values.emplace(":expires", expiry(false));
-    auto stored = co_await table_.update(key_of(job_id), std::move(how), until);
+    auto stored = co_await table_.update(key_of(job_id), how, until);
     if (stored || stored.error().code != errc::conflict) {
         co_return stored;
     }
@@ -223,7 +223,7 @@ task<result<std::int64_t>> invocation_log::expire(epoch_ms before, deadline unti
         how.names = {{"#ended", "ended"}, {"#updated", "updatedAt"}};
         how.values.emplace(":true", attribute::flag(true));
         how.values.emplace(":before", attribute::number(before));
-        auto page = co_await table_.scan(std::move(how), std::move(start), until);
+        auto page = co_await table_.scan(how, start, until);
         if (!page) {
             co_return propagate(page);
         }
