@@ -154,13 +154,13 @@ def gunicorn(application, arguments=()):
         stop(process)
 
 
-def upload(server, path, name, timeout_ms=10000):
+def upload(server, path, name, timeout_ms=10000, runtime="python"):
     """Uploads one .py file; its functionId."""
     boundary = "hearth-bench-boundary"
     content = pathlib.Path(path).read_text(encoding="utf-8")
     parts = [
         f'--{boundary}\r\ncontent-disposition: form-data; name="{field}"\r\n\r\n{value}\r\n'
-        for field, value in (("name", name), ("timeoutMs", timeout_ms))
+        for field, value in (("name", name), ("timeoutMs", timeout_ms), ("runtime", runtime))
     ]
     parts.append(
         f'--{boundary}\r\ncontent-disposition: form-data; name="file"; filename="{name}.py"\r\n'

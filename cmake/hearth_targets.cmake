@@ -15,10 +15,11 @@ function(hearth_library name)
     endif()
 endfunction()
 
-# hearth_test(name DEPENDS targets... [LABELS labels...]): one GoogleTest program of every *_test.cc
-# in the calling folder; each TEST is a test of its own for ctest.
+# hearth_test(name DEPENDS targets... [LABELS labels...] [FIXTURES fixtures...]): one GoogleTest
+# program of every *_test.cc in the calling folder; each TEST is a test of its own for ctest. With
+# FIXTURES localcloud the services of tests/support/localcloud.h are up meanwhile.
 function(hearth_test name)
-    cmake_parse_arguments(arg "" "TIMEOUT" "DEPENDS;LABELS" ${ARGN})
+    cmake_parse_arguments(arg "" "TIMEOUT" "DEPENDS;LABELS;FIXTURES" ${ARGN})
     if(NOT arg_TIMEOUT)
         set(arg_TIMEOUT 120)
     endif()
@@ -32,8 +33,10 @@ function(hearth_test name)
                                           GTest::gtest_main)
     # One more level of quoting, because the discovery splits lists once more.
     string(REPLACE ";" "\\;" labels "${arg_LABELS}")
+    string(REPLACE ";" "\\;" fixtures "${arg_FIXTURES}")
     gtest_discover_tests(${name} DISCOVERY_MODE PRE_TEST TEST_PREFIX "${name}."
-        PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS "${labels}")
+        PROPERTIES TIMEOUT ${arg_TIMEOUT} LABELS "${labels}" FIXTURES_REQUIRED "${fixtures}"
+                   ENVIRONMENT "HEARTH_TEST_LOCALCLOUD=${CMAKE_BINARY_DIR}/localcloud")
 endfunction()
 
 # hearth_test_again(name suffix ENVIRONMENT variable=value FILTER pattern [LABELS labels...]

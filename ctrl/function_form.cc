@@ -309,8 +309,8 @@ result<> set_field(function_form& form, std::string_view name, std::string_view 
         checked = check_handler(text);
         form.handler = text;
     } else if (name == "runtime") {
-        if (text != "python") {
-            return invalid("Invalid runtime. Must be python.");
+        if (text != faas::python_runtime && text != faas::numpy_runtime) {
+            return invalid("Invalid runtime. Must be python or python-numpy.");
         }
         form.runtime = text;
     } else if (name == "memoryMb") {

@@ -19,6 +19,7 @@ void write_end(json::writer& out, const faas::outcome& end) {
     }
     out.member("logs", end.logs);
     out.member("durationMs", end.duration_ms);
+    out.member("cpuMs", end.cpu_ms);
     out.member("initMs", end.init_ms);
     out.member("coldStart", end.cold_start);
     out.member("maxMemoryMb", end.memory_mb_peak);

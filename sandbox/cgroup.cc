@@ -56,15 +56,38 @@ result<> limit_memory(int directory, bool is_v2, std::uint64_t bytes) {
     return written ? written : write_file_at(directory, "memory.limit_in_bytes", text);
 }
 
-result<> limit_cpu(int directory, bool is_v2, std::uint32_t cpu_millis) {
-    if (is_v2) {
-        return write_file_at(directory, "cpu.max",
-                             concat(cpu_quota_usec(cpu_millis), " ", cpu_period_usec));
-    }
-    if (auto ok = write_file_at(directory, "cpu.cfs_period_us", concat(cpu_period_usec)); !ok) {
+// Where processors are short, each sandbox gets of them in proportion to its memory.
+std::uint64_t cpu_weight(std::uint64_t memory_bytes, std::uint64_t weight_of_a_process,
+                         std::uint64_t weight_max) {
+    const std::uint64_t bytes_per_cpu = std::uint64_t{memory_mb_per_cpu} << 20;
+    return std::clamp(memory_bytes * weight_of_a_process / bytes_per_cpu, std::uint64_t{2},
+                      weight_max);
+}
+
+result<> limit_cpu(int directory, bool is_v2, const cgroup_limits& limits) {
+    constexpr std::uint64_t v1_process = 1024;  // the kernel's defaults and bounds
+    constexpr std::uint64_t v1_max = 262'144;
+    constexpr std::uint64_t v2_process = 100;
+    constexpr std::uint64_t v2_max = 10'000;
+    const auto weight = is_v2 ? cpu_weight(limits.memory_bytes, v2_process, v2_max)
+                              : cpu_weight(limits.memory_bytes, v1_process, v1_max);
+    if (auto ok = write_file_at(directory, is_v2 ? "cpu.weight" : "cpu.shares", concat(weight));
+        !ok) {
         return ok;
     }
-    return write_file_at(directory, "cpu.cfs_quota_us", concat(cpu_quota_usec(cpu_millis)));
+    if (limits.cpu_millis == 0) {
+        return {};
+    }
+    const std::uint64_t quota = cpu_quota_usec(limits.cpu_millis);
+    // The kernel keeps what may be saved up at or below the quota, so it goes first and comes last.
+    const char* burst = is_v2 ? "cpu.max.burst" : "cpu.cfs_burst_us";
+    if (auto ok = write_if_present(directory, burst, "0"); !ok) {
+        return ok;
+    }
+    // Of the period: the kernel's default is the one that is wanted.
+    auto limited = is_v2 ? write_file_at(directory, "cpu.max", concat(quota, " ", cpu_period_usec))
+                         : write_file_at(directory, "cpu.cfs_quota_us", concat(quota));
+    return limited ? write_if_present(directory, burst, concat(quota)) : limited;
 }
 
 std::uint64_t read_number(int directory, const char* name, std::string_view key = {}) {
@@ -88,8 +111,8 @@ result<> cgroup::set_limits(const cgroup_limits& limits) const {
                 return ok;
             }
         }
-        if (where.cpu && limits.cpu_millis != 0) {
-            if (auto ok = limit_cpu(directory, where.is_v2, limits.cpu_millis); !ok) {
+        if (where.cpu) {
+            if (auto ok = limit_cpu(directory, where.is_v2, limits); !ok) {
                 return ok;
             }
         }
@@ -120,22 +143,31 @@ result<std::vector<unique_fd>> cgroup::open_task_lists() const {
     return lists;
 }
 
-unique_fd cgroup::open_memory_peak() const {
+gauges cgroup::open_gauges() const {
+    gauges shown;
     for (std::size_t i = 0; i < directories_.size(); ++i) {
         const auto& where = tree_->hierarchies_[i];
-        if (!where.memory) {
-            continue;
-        }
-        const auto open = [&](const char* name) {
-            return unique_fd(::openat(directories_[i].get(), name, O_RDONLY | O_CLOEXEC));
+        const auto show = [&](gauge which, const char* name, int access = O_RDONLY) {
+            if (!shown[which]) {
+                shown[which] = unique_fd(::openat(directories_[i].get(), name, access | O_CLOEXEC));
+            }
         };
-        if (!where.is_v2) {
-            return open("memory.max_usage_in_bytes");
+        if (where.memory) {
+            show(gauge::memory_peak, where.is_v2 ? "memory.peak" : "memory.max_usage_in_bytes");
+            show(gauge::memory_peak, "memory.current");  // v2 before Linux 5.19
+            show(gauge::memory_events, where.is_v2 ? "memory.events" : "memory.oom_control");
+            show(gauge::memory_stat, "memory.stat");
         }
-        auto peak = open("memory.peak");  // Linux 5.19
-        return peak ? std::move(peak) : open("memory.current");
+        if (where.pids) {
+            show(gauge::tasks, "pids.current");
+        }
+        if (where.is_v2) {
+            show(gauge::cpu_time, "cpu.stat");
+            show(gauge::processes, "cgroup.procs");
+            show(gauge::freezer, "cgroup.freeze", O_WRONLY);
+        }
     }
-    return {};
+    return shown;
 }
 
 result<unique_fd> cgroup::watch_out_of_memory() const {
@@ -173,6 +205,10 @@ cgroup_usage cgroup::usage() const {
             const char* peak = where.is_v2 ? "memory.peak" : "memory.max_usage_in_bytes";
             used.oom_kills = static_cast<std::uint32_t>(read_number(directory, events, "oom_kill"));
             used.memory_peak_bytes = read_number(directory, peak);
+        }
+        if (where.pids) {
+            used.pids_refused =
+                static_cast<std::uint32_t>(read_number(directory, "pids.events", "max"));
         }
     }
     return used;

@@ -8,6 +8,7 @@
 
 #include "base/result.h"
 #include "base/unique_fd.h"
+#include "sandbox/gauges.h"
 #include "sandbox/protocol.h"
 
 // Cgroups: what a sandbox may use, where its processes are, and how all of them are killed at once.
@@ -28,6 +29,7 @@ struct cgroup_usage {
     std::uint32_t oom_kills = 0;
     std::uint64_t memory_peak_bytes = 0;
     std::uint64_t cpu_usec = 0;
+    std::uint32_t pids_refused = 0;
 };
 
 class cgroup_tree;
@@ -43,8 +45,8 @@ public:
     // it enters them. For a thread that moves itself the kernel needs none of the lock that
     // cgroup.procs takes, which waits for every processor for milliseconds.
     [[nodiscard]] result<std::vector<unique_fd>> open_task_lists() const;
-    // The high-water mark's file, read-only; empty where memory is not limited.
-    [[nodiscard]] unique_fd open_memory_peak() const;
+    // For the worker: read-only but for the freezer.
+    [[nodiscard]] gauges open_gauges() const;
     // v1 kills one process and lets the rest run: an eventfd, non-blocking, that becomes readable
     // when the sandbox is out of memory, so that all of it can be ended. Empty on v2, where the
     // kernel does that.

@@ -34,7 +34,15 @@ std::vector<std::string> arguments_of(const launch_options& options) {
                                        "--parked",
                                        concat(options.parked),
                                        "--zygote",
-                                       options.zygote ? "on" : "off"};
+                                       options.zygote ? "shared" : "off",
+                                       "--zygote-forks",
+                                       concat(options.zygote_forks),
+                                       "--zygote-minutes",
+                                       concat(options.zygote_minutes),
+                                       "--zygote-modules",
+                                       options.zygote_modules,
+                                       "--numpy-modules",
+                                       options.numpy_modules};
     if (options.allow_no_limits) {
         arguments.emplace_back("--allow-no-limits");
     }
@@ -188,11 +196,19 @@ result<std::optional<received_event>> client::receive() {
     if (!what) {
         return propagate(what);
     }
-    return std::optional<received_event>(
-        received_event{.what = *what,
+    received_event out{.what = *what,
                        .control_stream = std::move(packet.descriptors[0]),
                        .output = std::move(packet.descriptors[1]),
-                       .memory_peak = std::move(packet.descriptors[2])});
+                       .shown = {}};
+    if (const auto* created = std::get_if<created_packet>(&*what)) {
+        std::size_t next = created_descriptors_min;
+        for (std::uint8_t i = 0; i < gauge_count; ++i) {
+            if ((created->gauges >> i & 1U) != 0) {
+                out.shown[gauge{i}] = std::move(packet.descriptors[next++]);
+            }
+        }
+    }
+    return std::optional<received_event>(std::move(out));
 }
 
 result<int> client::close_and_wait(deadline until) {

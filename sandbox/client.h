@@ -30,7 +30,11 @@ struct launch_options {
     std::string python = "/usr/bin/python3";
     std::uint32_t slots = slots_default;
     std::uint32_t parked = parked_default;  // sandboxes kept ready for a function; 0 to parked_max
-    bool zygote = true;            // fork Python from hearth-zygote, which lies beside `program`
+    bool zygote = true;  // fork Python from hearth-zygote, which lies beside `program`
+    std::uint32_t zygote_forks = zygote_forks_default;      // until it is replaced
+    std::uint32_t zygote_minutes = zygote_minutes_default;  // likewise
+    std::string zygote_modules;  // imported ahead beside the usual ones; with commas
+    std::string numpy_modules = numpy_modules_default;
     bool allow_no_limits = false;  // start even where no memory or pids limit can be enforced
 };
 
@@ -39,7 +43,7 @@ struct received_event {
     event what;
     unique_fd control_stream;
     unique_fd output;  // non-blocking
-    unique_fd memory_peak;
+    gauges shown;
 };
 
 class client {

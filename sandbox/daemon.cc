@@ -31,9 +31,11 @@ result<daemon> daemon::make(const daemon_options& options, spawner ready) {
         return fail_errno("epoll_create1");
     }
     daemon made(options, std::move(ready), std::move(epoll));
-    if (auto ok = made.watch(made.spawner_.zygotes().descriptor(), source::zygote, 0, EPOLLIN);
-        !ok) {
-        return propagate(ok);
+    for (std::uint32_t i = 0; i < zygote_families; ++i) {
+        const int each = made.spawner_.zygotes(static_cast<zygote_family>(i)).descriptor();
+        if (auto ok = made.watch(each, source::zygote, i, EPOLLIN); !ok) {
+            return propagate(ok);
+        }
     }
     hello_packet hello;
     const cgroup_tree& cgroups = made.spawner_.cgroups();
@@ -123,7 +125,7 @@ result<> daemon::wait_and_dispatch() {
             continue;
         }
         if (kind == source::zygote) {
-            if (auto ok = handle_zygote(); !ok) {
+            if (auto ok = handle_zygote(static_cast<zygote_family>(key >> source_bits)); !ok) {
                 return ok;
             }
             continue;
@@ -227,7 +229,7 @@ result<> daemon::handle_record(sandbox_entry& entry, const status_record& record
     }
     entry.was_sealed = true;
     if (entry.way == start_way::zygote) {
-        spawner_.zygotes().note_fork(true);
+        spawner_.zygotes(entry.process.family).note_fork(true);
     }
     if (entry.state != sandbox_state::starting) {
         return {};  // it ended already
@@ -272,7 +274,7 @@ result<> daemon::drain(sandbox_entry& entry) {
     --draining_;
     entry.memory_event.reset();
     if (entry.way == start_way::zygote && !entry.was_sealed && entry.failure) {
-        spawner_.zygotes().note_fork(false);
+        spawner_.zygotes(entry.process.family).note_fork(false);
     }
     if (socket_open_ && deserves_another_try(entry)) {
         waiting_.push_back({entry.wanted, std::move(entry.code), entry.requested_at, true});
@@ -313,6 +315,7 @@ result<> daemon::report_end(const sandbox_entry& entry, const cgroup_usage& used
     exited.killed_on_request = entry.killed_on_request ? 1 : 0;
     exited.memory_peak_bytes = used.memory_peak_bytes;
     exited.cpu_usec = used.cpu_usec;
+    exited.pids_refused = used.pids_refused;
     return outbox_.send(bytes_of(exited));
 }
 
@@ -348,7 +351,9 @@ void daemon::shut_down() {
         log::error("sandboxes that do not end are left behind",
                    {{"count", static_cast<std::int64_t>(table_.size())}});
     }
-    spawner_.zygotes().shut_down();
+    for (std::uint32_t i = 0; i < zygote_families; ++i) {
+        spawner_.zygotes(static_cast<zygote_family>(i)).shut_down();
+    }
     if (auto removed = spawner_.cgroups().remove(); !removed) {
         log::error("cgroups are left behind", {{"error", removed.error().message}});
     }

@@ -73,7 +73,7 @@ private:
     [[nodiscard]] result<> refill();
     [[nodiscard]] result<> park(sandbox_entry& entry);
     [[nodiscard]] result<> report_pool();
-    [[nodiscard]] result<> handle_zygote();
+    [[nodiscard]] result<> handle_zygote(zygote_family family);
     void note_parked_end(const sandbox_entry& entry);
     void delay_parking();
     [[nodiscard]] result<> read_status(sandbox_entry& entry);

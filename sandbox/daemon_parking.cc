@@ -50,6 +50,7 @@ result<> daemon::refill() {
 
 result<> daemon::park(sandbox_entry& entry) {
     entry.state = sandbox_state::parked;
+    entry.shown = entry.process.group.open_gauges();
     parking_ = false;
     park_pause_ = milliseconds(0);
     parked_slots_.push_back(entry.slot);
@@ -63,9 +64,9 @@ result<> daemon::report_pool() {
     return outbox_.send(bytes_of(pool));
 }
 
-result<> daemon::handle_zygote() {
+result<> daemon::handle_zygote(zygote_family family) {
     const bool was_ready = spawner_.zygotes().ready();
-    spawner_.zygotes().dispatch();
+    spawner_.zygotes(family).dispatch();
     return !was_ready && spawner_.zygotes().ready() ? report_pool() : result<>();
 }
 

@@ -117,7 +117,9 @@ result<> daemon::serve_waiting() {
 result<> daemon::start(waiting_create request) {
     const std::uint64_t id = request.wanted.header.sandbox_id;
     const std::uint32_t slot = *table_.take_slot();
-    const bool by_zygote = spawner_.zygotes().ready() && !request.without_zygote;
+    zygote_keeper& zygotes = spawner_.zygotes(request.wanted.family);
+    zygotes.want();
+    const bool by_zygote = zygotes.ready() && !request.without_zygote;
     const start_way way = by_zygote ? start_way::zygote : start_way::program;
     auto started = spawner_.start(request.wanted, slot, request.code.get(), way);
     if (!started) {
@@ -196,10 +198,20 @@ result<> daemon::report_created(sandbox_entry& entry, start_way way) {
     created.header.sandbox_id = entry.id;
     created.init_pid = entry.process.init;
     created.way = way;
+    if (way != start_way::parked) {
+        entry.shown = entry.process.group.open_gauges();
+    }
+    created.gauges = entry.shown.present();
     created.setup_usec = microseconds_since(entry.requested_at);
-    return outbox_.send(bytes_of(created),
-                        {std::move(entry.process.control_stream), std::move(entry.process.output),
-                         entry.process.group.open_memory_peak()});
+    outbox::carried descriptors{std::move(entry.process.control_stream),
+                                std::move(entry.process.output)};
+    std::size_t next = created_descriptors_min;
+    for (std::uint8_t i = 0; i < gauge_count; ++i) {
+        if (unique_fd& each = entry.shown[gauge{i}]) {
+            descriptors[next++] = std::move(each);
+        }
+    }
+    return outbox_.send(bytes_of(created), std::move(descriptors));
 }
 
 result<> daemon::report_failure(std::uint64_t id, std::string_view stage, const error& cause) {

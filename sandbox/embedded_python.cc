@@ -1,13 +1,17 @@
 #include "sandbox/embedded_python.h"
 
+#include <algorithm>
 #include <array>
 #include <climits>
+#include <cstdint>
 #include <cstdlib>
 
 #include <Python.h>
+#include <malloc.h>
 #include <unistd.h>
 
 #include "base/concat.h"
+#include "sandbox/zygote_memory.h"
 
 namespace hearth::sandbox::embedded_python {
 namespace {
@@ -53,33 +57,89 @@ result<> start_interpreter(const std::string& python) {
     return PyStatus_Exception(status) ? failed(status) : result<>();
 }
 
-bool call(const char* function) {
+// The free room between objects is where a fork would put its own, and so copy page after page for
+// a few bytes each. Taken here, and never given back, it sends them to fresh pages, side by side.
+
+// Python's small objects: a pool has blocks of one size, and starts with its header. A block right
+// behind the header is the first of a pool that nothing lives in.
+void occupy_pools() {
+    constexpr std::size_t block_step = 16;
+    constexpr std::size_t block_max = 512;
+    constexpr std::uintptr_t pool_bytes = 16U << 10;
+    constexpr std::uintptr_t header_bytes = 48;
+    constexpr int blocks_max = 65'536;  // of one size; some megabytes
+    for (std::size_t size = block_step; size <= block_max; size += block_step) {
+        for (int i = 0; i < blocks_max; ++i) {
+            void* block = PyObject_Malloc(size);
+            if (block == nullptr ||
+                reinterpret_cast<std::uintptr_t>(block) % pool_bytes == header_bytes) {
+                PyObject_Free(block);
+                break;
+            }
+        }
+    }
+}
+
+// The C library's blocks: one that makes the rest at the end of the heap smaller found no hole.
+void occupy_heap() {
+    constexpr std::size_t largest = 64U << 10;  // beyond, the C library maps memory
+    constexpr std::size_t smallest = 24;
+    constexpr std::size_t fine_step = 16;
+    constexpr std::size_t coarse_from = 1'024;
+    std::size_t size = largest;
+    while (size >= smallest) {
+        const std::size_t rest = mallinfo2().keepcost;
+        void* volatile block = std::malloc(size);  // or the compiler leaves it out
+        if (block == nullptr || mallinfo2().keepcost != rest) {
+            std::free(block);
+            size -= std::max(size > coarse_from ? size / 16 : 0, fine_step);
+        }
+    }
+}
+
+PyObject* release_memory(PyObject* /*self*/, PyObject* /*none*/) {
+    return PyLong_FromSize_t(zygote_memory::release_equal_pages());
+}
+
+PyMethodDef release_memory_method{"release_memory", release_memory, METH_NOARGS,
+                                  "Shares again what is as it was in the zygote."};
+
+PyObject* serve_function = nullptr;  // looked up ahead: a search writes to many objects
+
+bool import_and_prepare(const preparation& wanted) {
     PyObject* module = PyImport_ImportModule(module_name);
+    PyObject* release = PyCFunction_New(&release_memory_method, nullptr);
     PyObject* outcome =
-        module == nullptr ? nullptr : PyObject_CallMethod(module, function, nullptr);
+        module == nullptr || release == nullptr
+            ? nullptr
+            : PyObject_CallMethod(module, "prepare", "Oss", release, wanted.family, wanted.modules);
+    Py_XDECREF(release);
+    serve_function = outcome == nullptr ? nullptr : PyObject_GetAttrString(module, "serve");
     Py_XDECREF(module);
     Py_XDECREF(outcome);
-    return outcome != nullptr;
+    return serve_function != nullptr;
 }
 
 }  // namespace
 
-result<> prepare(const std::string& python) {
-    if (auto ok = check_version(python); !ok) {
+result<> prepare(const preparation& wanted) {
+    if (auto ok = check_version(wanted.python); !ok) {
         return ok;
     }
-    if (auto ok = start_interpreter(python); !ok) {
+    if (auto ok = start_interpreter(wanted.python); !ok) {
         return ok;
     }
     PyObject* directory = PyUnicode_FromWideChar(runtime_directory, -1);
     const bool added =
         directory != nullptr && PyList_Insert(PySys_GetObject("path"), 0, directory) == 0;
     Py_XDECREF(directory);
-    if (!added || !call("prepare")) {
+    if (!added || !import_and_prepare(wanted)) {
         PyErr_Print();
         return fail(errc::unavailable, "the zygote's modules could not be imported; see above");
     }
-    return {};
+    occupy_pools();
+    occupy_heap();
+    return zygote_memory::move_to_file(wanted.descriptors, wanted.stack);
 }
 
 void before_fork() {
@@ -95,7 +155,7 @@ void after_fork_in_child() {
 }
 
 void serve() {
-    if (!call("serve")) {
+    if (PyObject_CallNoArgs(serve_function) == nullptr) {
         PyErr_Print();
     }
     ::_exit(1);

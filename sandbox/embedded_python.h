@@ -11,9 +11,17 @@
 
 namespace hearth::sandbox::embedded_python {
 
+struct preparation {
+    std::string python;
+    const char* family;
+    const char* modules;  // with commas
+    int descriptors;      // these two are for zygote_memory::move_to_file()
+    const void* stack;
+};
+
 // Starts the interpreter as `python` with the flags of a sandbox (spawner.cc) would, and prepares
 // /runtime/hearth_zygote.py. errc::unavailable when `python` is of another version.
-[[nodiscard]] result<> prepare(const std::string& python);
+[[nodiscard]] result<> prepare(const preparation& wanted);
 
 // Around a fork: before and after it in the parent, and in the child before serve().
 void before_fork();

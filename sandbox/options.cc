@@ -23,6 +23,14 @@ bool is_instance_name(std::string_view text) {
            });
 }
 
+// Python checks them; this keeps out what could not be one.
+bool are_module_names(std::string_view text) {
+    return text.size() <= zygote_modules_bytes_max && std::ranges::all_of(text, [](char c) {
+               return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                      c == '_' || c == '.' || c == ',';
+           });
+}
+
 // Only what the root template shows can be executed inside.
 bool is_python_path(std::string_view text) {
     return text.starts_with("/usr/") && text.find("..") == std::string_view::npos;
@@ -39,8 +47,22 @@ bool accept(daemon_options& options, std::string_view name, const std::string& v
         return parse_number(value, std::uint32_t{0}, parked_max, options.parked);
     }
     if (name == "--zygote") {
-        options.zygote = value == "on";
-        return value == "on" || value == "off";
+        options.zygote = value == "shared";
+        return value == "shared" || value == "off";
+    }
+    if (name == "--zygote-forks") {
+        return parse_number(value, std::uint32_t{1}, zygote_forks_max, options.zygote_forks);
+    }
+    if (name == "--zygote-minutes") {
+        return parse_number(value, std::uint32_t{1}, zygote_minutes_max, options.zygote_minutes);
+    }
+    if (name == "--zygote-modules") {
+        options.zygote_modules = value;
+        return are_module_names(value);
+    }
+    if (name == "--numpy-modules") {
+        options.numpy_modules = value;
+        return are_module_names(value);
     }
     if (name == "--instance") {
         options.instance = value;
@@ -75,7 +97,9 @@ result<daemon_options> parse_daemon_options(std::span<char* const> arguments) {
     if (options.socket < 0 || options.instance.empty() || options.runtime_dir.empty()) {
         return fail(errc::invalid_argument,
                     "usage: hearth-sandboxd --socket-fd N --instance NAME --runtime-dir DIR "
-                    "[--slots N] [--parked N] [--zygote on|off] [--python /usr/...] "
+                    "[--slots N] [--parked N] [--zygote shared|off] [--zygote-forks N] "
+                    "[--zygote-minutes N] "
+                    "[--zygote-modules A,B] [--numpy-modules A,B] [--python /usr/...] "
                     "[--allow-no-limits]; it is "
                     "started by a worker");
     }

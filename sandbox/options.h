@@ -20,7 +20,11 @@ struct daemon_options {
     std::uint32_t slots = slots_default;
     std::uint32_t parked = parked_default;  // --parked
     bool allow_no_limits = false;
-    bool zygote = true;  // --zygote on|off
+    bool zygote = true;                                     // --zygote shared|off
+    std::uint32_t zygote_forks = zygote_forks_default;      // --zygote-forks
+    std::uint32_t zygote_minutes = zygote_minutes_default;  // --zygote-minutes
+    std::string zygote_modules;                             // --zygote-modules, with commas
+    std::string numpy_modules = numpy_modules_default;      // --numpy-modules; empty: none
 };
 
 [[nodiscard]] result<daemon_options> parse_daemon_options(std::span<char* const> arguments);

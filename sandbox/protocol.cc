@@ -58,8 +58,8 @@ result<request> decode_create(std::span<const std::byte> packet, std::size_t des
     if (!created) {
         return propagate(created);
     }
-    if (created->reserved != 0 || created->header.sandbox_id == 0) {
-        return fail(errc::protocol, "a create request with a bad reserved field or id");
+    if (created->family > zygote_family::numpy || created->header.sandbox_id == 0) {
+        return fail(errc::protocol, "a create request with an unknown zygote or a bad id");
     }
     if (auto limits = check_limits(*created); !limits) {
         return fail(errc::protocol, std::move(limits.error().message));
@@ -99,8 +99,14 @@ result<event> decode_created(std::span<const std::byte> packet, std::size_t desc
         return propagate(created);
     }
     const bool way_ok = created->way >= start_way::program && created->way <= start_way::parked;
-    if (created->init_pid <= 0 || !way_ok || created->reserved != 0) {
+    const bool gauges_ok = created->gauges < 1U << gauge_count;
+    if (created->init_pid <= 0 || !way_ok || !gauges_ok) {
         return fail(errc::protocol, "a created packet with fields out of range");
+    }
+    const auto shown = static_cast<std::size_t>(std::popcount(created->gauges));
+    if (descriptors != created_descriptors_min + shown) {
+        return fail(errc::protocol, concat("a created packet of ", shown, " gauges with ",
+                                           descriptors, " descriptors"));
     }
     return event(*created);
 }
@@ -122,7 +128,7 @@ result<event> decode_exited(std::span<const std::byte> packet, std::size_t descr
         return propagate(exited);
     }
     const bool kind_ok = exited->kind == exit_kind::code || exited->kind == exit_kind::signal;
-    if (!kind_ok || exited->killed_on_request > 1 ||
+    if (!kind_ok || exited->killed_on_request > 1 || exited->reserved_end != 0 ||
         exited->reserved != std::array<std::uint8_t, 3>{}) {
         return fail(errc::protocol, "an exited packet with fields out of range");
     }

@@ -10,6 +10,7 @@
 #include <variant>
 
 #include "base/result.h"
+#include "sandbox/gauges.h"
 
 // The control protocol between a worker and hearth-sandboxd: one fixed-size packet per message on a
 // SOCK_SEQPACKET pair, so that neither side ever parses a length that the other chose. Both ends
@@ -17,7 +18,7 @@
 // docs/protocol.md shows every packet to the byte.
 //
 // Worker to sandboxd: create (1 descriptor), kill.
-// Sandboxd to worker: hello or start_failed once, then created (2 or 3 descriptors), create_failed,
+// Sandboxd to worker: hello or start_failed once, then created (2 to 9 descriptors), create_failed,
 // exited, and pool whenever a sandbox was parked.
 //
 // For each create there is exactly one created or create_failed; for each created exactly one
@@ -30,7 +31,7 @@ namespace hearth::sandbox {
 
 static_assert(std::endian::native == std::endian::little);
 
-inline constexpr std::uint16_t protocol_version = 2;
+inline constexpr std::uint16_t protocol_version = 3;
 
 // Where the bounds of a create request come from: the limits that users meet (memory, /tmp) with
 // room below for what the platform itself may start, and what one host can hold.
@@ -40,14 +41,29 @@ inline constexpr std::uint32_t pids_min = 4;
 inline constexpr std::uint32_t pids_default =
     64;  // processes and threads, without the sandbox's init
 inline constexpr std::uint32_t pids_max = 4'096;
+inline constexpr std::uint64_t open_files_max = 1'024;  // of each process
 inline constexpr std::uint64_t tmp_bytes_default = 512ULL << 20;
 inline constexpr std::uint64_t tmp_bytes_max = 10'240ULL << 20;
 inline constexpr std::uint64_t shm_bytes_default = 64ULL << 20;
 inline constexpr std::uint64_t shm_bytes_max = 10'240ULL << 20;
 inline constexpr std::uint32_t cpu_millis_min = 10;
 inline constexpr std::uint32_t cpu_millis_max = 1'000'000;
+// What parked sandboxes are made with: one CPU, which is all that one thread can use.
+inline constexpr std::uint32_t cpu_millis_default = 1'000;
+// At this much memory a sandbox has the weight of an ordinary process, and AWS Lambda gives a
+// function one CPU: docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html.
+inline constexpr std::uint32_t memory_mb_per_cpu = 1'769;
 inline constexpr std::uint32_t slots_default = 256;
 inline constexpr std::uint32_t slots_max = 16'384;
+// Siblings share what the zygote chose at its start: the hash secret and the layout of memory. Each
+// zygote is therefore replaced after so many forks and so many minutes.
+inline constexpr std::uint32_t zygote_forks_default = 5'000;
+inline constexpr std::uint32_t zygote_forks_max = 1'000'000;
+inline constexpr std::uint32_t zygote_minutes_default = 30;
+inline constexpr std::uint32_t zygote_minutes_max = 7 * 24 * 60;
+inline constexpr std::size_t zygote_modules_bytes_max = 1'024;
+// What the numpy zygote imports beside the standard one's. Without the first it does not exist.
+inline constexpr const char* numpy_modules_default = "numpy,pandas";
 // Sandboxes that are complete and wait for a function. Each costs its slot and a few megabytes.
 inline constexpr std::uint32_t parked_default = 4;
 inline constexpr std::uint32_t parked_max = 64;
@@ -77,6 +93,13 @@ enum class start_way : std::uint32_t {
     parked = 3,   // made before this request, which gave it limits and code
 };
 
+// Which zygote a sandbox's Python is forked from: what it finds imported.
+enum class zygote_family : std::uint32_t {
+    standard = 0,  // modules of the standard library
+    numpy = 1,     // those, numpy and pandas; these are never parked
+};
+inline constexpr std::size_t zygote_families = 2;
+
 enum class exit_kind : std::uint32_t {
     code = 1,    // value is what Python passed to exit(2)
     signal = 2,  // value is the signal's number
@@ -99,8 +122,8 @@ struct create_packet {
     std::uint32_t pids = pids_default;
     std::uint64_t tmp_bytes = tmp_bytes_default;  // bytes count against memory_mb as they are used
     std::uint64_t shm_bytes = shm_bytes_default;  // of /dev/shm; likewise
-    std::uint32_t cpu_millis = 0;                 // thousandths of one CPU; 0: no limit
-    std::uint32_t reserved = 0;
+    std::uint32_t cpu_millis = cpu_millis_default;  // thousandths of one CPU; 0: no limit
+    zygote_family family = zygote_family::standard;
 };
 static_assert(sizeof(create_packet) == 48);
 inline constexpr std::size_t create_descriptors = 1;
@@ -133,19 +156,17 @@ static_assert(sizeof(start_failed_packet) == 1024);
 
 // Every layer is in place and Python runs; it has not read its init frame yet. Descriptors, in this
 // order: the worker's end of the control stream (AF_UNIX SOCK_STREAM), the read end of the pipe for
-// stdout and stderr (O_NONBLOCK), the memory high-water mark, read-only; pread at offset 0 gives a
-// decimal number of bytes. It stays readable until exited and is absent where memory is not
-// limited.
+// stdout and stderr (O_NONBLOCK), and one for each bit of `gauges`, from the lowest (gauges.h).
 struct created_packet {
     packet_header header{.type = packet_type::created};
     std::int32_t init_pid = 0;     // of the sandbox's pid 1, as the host sees it
     std::uint32_t setup_usec = 0;  // from the request's arrival to this packet
     start_way way = start_way::program;
-    std::uint32_t reserved = 0;
+    std::uint32_t gauges = 0;  // a bit for each of enum gauge that came along
 };
 static_assert(sizeof(created_packet) == 32);
 inline constexpr std::size_t created_descriptors_min = 2;
-inline constexpr std::size_t created_descriptors_max = 3;
+inline constexpr std::size_t created_descriptors_max = created_descriptors_min + gauge_count;
 
 // The sandbox was not made and nothing of it is left.
 struct create_failed_packet {
@@ -166,8 +187,10 @@ struct exited_packet {
     std::array<std::uint8_t, 3> reserved{};
     std::uint64_t memory_peak_bytes = 0;  // 0 where memory is not limited
     std::uint64_t cpu_usec = 0;           // user and system time of every process of the sandbox
+    std::uint32_t pids_refused = 0;       // forks that ended at the limit of processes and threads
+    std::uint32_t reserved_end = 0;
 };
-static_assert(sizeof(exited_packet) == 48);
+static_assert(sizeof(exited_packet) == 56);
 
 // What stands ready has grown: one more sandbox waits for its function, or the zygote is there.
 struct pool_packet {
@@ -178,7 +201,9 @@ struct pool_packet {
 static_assert(sizeof(pool_packet) == 24);
 
 inline constexpr std::size_t packet_size_max = sizeof(start_failed_packet);
-inline constexpr std::size_t packet_descriptors_max = 9;  // of a fork request, zygote_protocol.h
+// Of created, and of a fork request (zygote_protocol.h).
+inline constexpr std::size_t packet_descriptors_max = 9;
+static_assert(created_descriptors_max <= packet_descriptors_max);
 
 using request = std::variant<create_packet, kill_packet>;
 using event = std::variant<hello_packet, start_failed_packet, created_packet, create_failed_packet,

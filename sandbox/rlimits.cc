@@ -20,7 +20,8 @@ bool set_resource_limits(std::uint64_t pids, std::uint64_t file_bytes) noexcept 
         limit{RLIMIT_SIGPENDING, pending_signals_max},
         limit{RLIMIT_RTPRIO, 0},
         limit{RLIMIT_NICE, 0},
-        limit{RLIMIT_NPROC, pids + 1},  // and the init
+        // And the init; and one more, so that it is the cgroup which refuses, and counts it.
+        limit{RLIMIT_NPROC, pids + 2},
         limit{RLIMIT_STACK, stack_bytes_max},
     };
     for (const auto& [resource, value] : limits) {

@@ -2,9 +2,10 @@
 
 #include <cstdint>
 
+#include "sandbox/protocol.h"
+
 namespace hearth::sandbox {
 
-inline constexpr std::uint64_t open_files_max = 1'024;
 inline constexpr std::uint64_t pending_signals_max = 256;
 inline constexpr std::uint64_t stack_bytes_max = 8ULL << 20;
 

@@ -36,6 +36,7 @@ struct sandbox_entry {
     steady_time requested_at;
     create_packet wanted;  // with `code`, until Python runs: enough to start it over
     unique_fd code;
+    gauges shown;  // of a parked one: opened ahead, on their way to the worker
     bool was_sealed = false;
     bool was_created = false;  // and the worker was told so
     bool evicted = false;      // parked, and killed for its slot

@@ -58,7 +58,7 @@ constexpr std::array environment{
     "MKL_NUM_THREADS=1",
 };
 
-constexpr std::uint64_t descriptors_per_sandbox = 12;
+constexpr std::uint64_t descriptors_per_sandbox = 20;  // with those of a parked one for its worker
 constexpr std::uint64_t descriptors_spare = 128;
 
 result<> raise_descriptor_limit(std::uint32_t slots) {
@@ -122,6 +122,9 @@ std::unexpected<spawn_failure> fail_at(std::string stage, error cause) {
     return std::unexpected(spawn_failure{std::move(stage), std::move(cause)});
 }
 
+// For descriptors that must not be in the way of the number that a zygote's socket will have.
+constexpr int first_safe_number = 16;
+
 // Beside hearth-sandboxd; nothing where it is not installed. Opened before the root template may
 // cover its path.
 unique_fd open_zygote_program() {
@@ -130,9 +133,7 @@ unique_fd open_zygote_program() {
     const std::string_view path(own.data(), static_cast<std::size_t>(std::max<ssize_t>(length, 0)));
     const std::string beside = concat(path.substr(0, path.rfind('/') + 1), "hearth-zygote");
     const unique_fd program(::open(beside.c_str(), O_PATH | O_CLOEXEC));
-    // Out of the way of the number that the zygote's socket will have.
-    constexpr int first = 16;
-    return unique_fd(program ? ::fcntl(program.get(), F_DUPFD_CLOEXEC, first) : -1);
+    return unique_fd(program ? ::fcntl(program.get(), F_DUPFD_CLOEXEC, first_safe_number) : -1);
 }
 
 // A sandbox that never got its go has done nothing but wait.
@@ -153,7 +154,7 @@ create_packet parked_limits() {
 bool fits_parked(const create_packet& wanted) {
     const create_packet parked = parked_limits();
     return wanted.pids == parked.pids && wanted.tmp_bytes == parked.tmp_bytes &&
-           wanted.shm_bytes == parked.shm_bytes;
+           wanted.shm_bytes == parked.shm_bytes && wanted.family == parked.family;
 }
 
 result<spawner> spawner::prepare(const daemon_options& options) {
@@ -205,12 +206,33 @@ result<spawner> spawner::prepare(const daemon_options& options) {
     if (!made.own_pidfd_) {
         return fail_errno("pidfd_open");
     }
-    auto zygotes = zygote_keeper::make(std::move(zygote_program), options.python, environment);
-    if (!zygotes) {
-        return propagate(zygotes);
+    if (auto ok = made.keep_zygotes(options, zygote_program); !ok) {
+        return propagate(ok);
     }
-    made.zygotes_ = std::make_unique<zygote_keeper>(std::move(*zygotes));
     return made;
+}
+
+result<> spawner::keep_zygotes(const daemon_options& options, const unique_fd& program) {
+    for (std::size_t i = 0; i < zygote_families; ++i) {
+        zygote_settings settings{.family = static_cast<zygote_family>(i),
+                                 .modules = options.zygote_modules,
+                                 .forks_max = options.zygote_forks,
+                                 .age_max = std::chrono::minutes(options.zygote_minutes)};
+        unique_fd own(program ? ::fcntl(program.get(), F_DUPFD_CLOEXEC, first_safe_number) : -1);
+        if (settings.family == zygote_family::numpy) {
+            settings.modules = options.numpy_modules;
+            if (settings.modules.empty()) {
+                own.reset();
+            }
+        }
+        auto made =
+            zygote_keeper::make(std::move(own), options.python, environment, std::move(settings));
+        if (!made) {
+            return propagate(made);
+        }
+        zygotes_[i] = std::make_unique<zygote_keeper>(std::move(*made));
+    }
+    return {};
 }
 
 std::expected<started_sandbox, spawn_failure> spawner::start(const create_packet& wanted,
@@ -246,7 +268,8 @@ std::expected<started_sandbox, spawn_failure> spawner::start(const create_packet
         become_sandbox(wanted, *wires, *lists, code_mount.get(), way);
     }
     const std::uint16_t group_is_placed = group->placement() >= 0 ? 1 : 0;
-    started_sandbox made{.group = std::move(*group),
+    started_sandbox made{.family = wanted.family,
+                         .group = std::move(*group),
                          .init = cloned->process,
                          .init_pidfd = std::move(cloned->pidfd),
                          .status = std::move(wires->status.read),
@@ -333,7 +356,7 @@ std::expected<void, spawn_failure> spawner::fork_python(started_sandbox& made) {
     for (const unique_fd& each : *lists) {
         descriptors.push_back(each.get());
     }
-    if (auto ok = zygotes_->fork(ends.request, descriptors); !ok) {
+    if (auto ok = zygotes(made.family).fork(ends.request, descriptors); !ok) {
         return fail_at("zygote", std::move(ok.error()));
     }
     return {};

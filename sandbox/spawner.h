@@ -37,6 +37,7 @@ struct shell {
 };
 
 struct started_sandbox {
+    zygote_family family{};
     cgroup group;
     pid_t init = -1;
     unique_fd init_pidfd;
@@ -67,7 +68,9 @@ public:
                                                                       start_way way);
     // Asks the zygote for the Python of a shell. After a failure the sandbox must be killed.
     [[nodiscard]] std::expected<void, spawn_failure> fork_python(started_sandbox& made);
-    [[nodiscard]] zygote_keeper& zygotes() const { return *zygotes_; }
+    [[nodiscard]] zygote_keeper& zygotes(zygote_family family = zygote_family::standard) const {
+        return *zygotes_[static_cast<std::size_t>(family)];
+    }
     // Gives a parked sandbox its limits and its code. After a failure it must be killed.
     [[nodiscard]] std::expected<void, spawn_failure> specialise(const started_sandbox& parked,
                                                                 const create_packet& wanted,
@@ -83,12 +86,13 @@ private:
     [[noreturn]] void become_sandbox(const create_packet& wanted, wiring& wires,
                                      std::span<const unique_fd> lists, int code_mount,
                                      start_way way) const noexcept;
+    [[nodiscard]] result<> keep_zygotes(const daemon_options& options, const unique_fd& program);
     [[nodiscard]] result<> admit(const started_sandbox& made, std::uint32_t slot,
                                  unique_fd& go) const;
 
     mount_namespaces mounts_;
     std::unique_ptr<cgroup_tree> cgroups_;
-    std::unique_ptr<zygote_keeper> zygotes_;  // sandboxes point to it
+    std::array<std::unique_ptr<zygote_keeper>, zygote_families> zygotes_;
     seccomp_program function_filter_;
     seccomp_program init_filter_;
     unique_fd own_pidfd_;

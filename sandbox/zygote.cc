@@ -14,8 +14,10 @@
 #include <sched.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -34,6 +36,10 @@ namespace {
 // Python's stack in a fork: what the main thread of a program gets (rlimits.h), and a guard page.
 constexpr std::size_t stack_bytes = 8U << 20;
 constexpr std::size_t guard_bytes = 4096;
+
+// A fork that waits so long for a call gives back what it can (zygote_memory.h). Less than the time
+// after which a worker freezes idle sandboxes.
+constexpr time_t idle_seconds = 1;
 
 // What joining a sandbox takes: setns, setns of a mount namespace, and reading the namespaces of an
 // init that hides.
@@ -83,6 +89,10 @@ struct fork_call {
 };
 
 [[noreturn]] void become_python(const fork_call& call) {
+    // Only sets an option; without it an idle sandbox keeps its copies of pages.
+    constexpr timeval idle{.tv_sec = idle_seconds, .tv_usec = 0};
+    ::setsockopt(call.descriptor(fork_descriptor::control_stream), SOL_SOCKET, SO_RCVTIMEO, &idle,
+                 sizeof idle);
     joining plan{.file_bytes_max = call.request->file_bytes_max,
                  .pids = call.request->pids,
                  .landlock = call.request->landlock,
@@ -121,7 +131,8 @@ int fork_python(void* argument) {
 
 }  // namespace
 
-result<zygote> zygote::prepare(int socket, const std::string& python) {
+result<zygote> zygote::prepare(int socket, const std::string& python, const char* family,
+                               const char* modules) {
     zygote made(socket);
     if (auto ok = made.isolate(); !ok) {
         return propagate(ok);
@@ -134,7 +145,12 @@ result<zygote> zygote::prepare(int socket, const std::string& python) {
         return propagate(filter);
     }
     made.filter_ = std::move(*filter);
-    if (auto ok = embedded_python::prepare(python); !ok) {
+    if (auto ok = embedded_python::prepare({.python = python,
+                                            .family = family,
+                                            .modules = modules,
+                                            .descriptors = made.descriptors_.get(),
+                                            .stack = made.stack_end_ - 1});
+        !ok) {
         return propagate(ok);
     }
     if (auto ok = keep_capabilities(kept_capabilities); !ok) {

@@ -23,8 +23,11 @@ namespace hearth::sandbox {
 
 class zygote {
 public:
-    // Isolates the calling process and starts Python in it. `socket` stays the caller's.
-    [[nodiscard]] static result<zygote> prepare(int socket, const std::string& python);
+    // Isolates the calling process and starts Python in it, with `modules` (with commas) imported
+    // beside the usual ones. A missing one ends a zygote of another family than "standard".
+    // `socket` stays the caller's.
+    [[nodiscard]] static result<zygote> prepare(int socket, const std::string& python,
+                                                const char* family, const char* modules);
 
     // Serves fork requests until the socket ends; in each fork it does not return. An error is a
     // broken promise: a second thread, or a descriptor that nobody should have.

@@ -26,14 +26,19 @@ constexpr milliseconds start_pause_min{1'000};  // after a zygote that died
 constexpr milliseconds start_pause_max{60'000};
 constexpr std::uint32_t failed_forks_max = 3;  // in a row
 
+const char* name_of(zygote_family family) {
+    return family == zygote_family::numpy ? "numpy" : "standard";
+}
+
 // Runs in the forked child: only calls that are safe between fork and exec.
-[[noreturn]] void become_zygote(int program, int socket, const char* python,
-                                const char* const* environment) {
+[[noreturn]] void become_zygote(int program, int socket, const char* python, const char* family,
+                                const char* modules, const char* const* environment) {
     const bool placed = socket == zygote_socket ? ::fcntl(socket, F_SETFD, 0) == 0
                                                 : ::dup2(socket, zygote_socket) == zygote_socket;
     // The program's descriptor is close-on-exec, as all others are.
     if (placed) {
-        const std::array<const char*, 3> arguments{"hearth-zygote", python, nullptr};
+        const std::array<const char*, 5> arguments{"hearth-zygote", python, family, modules,
+                                                   nullptr};
         ::syscall(SYS_execveat, program, "", arguments.data(), environment, AT_EMPTY_PATH);
     }
     ::_exit(127);
@@ -42,8 +47,9 @@ constexpr std::uint32_t failed_forks_max = 3;  // in a row
 }  // namespace
 
 result<zygote_keeper> zygote_keeper::make(unique_fd program, std::string python,
-                                          std::span<const char* const> environment) {
-    zygote_keeper made(std::move(program), std::move(python), environment);
+                                          std::span<const char* const> environment,
+                                          zygote_settings settings) {
+    zygote_keeper made(std::move(program), std::move(python), environment, std::move(settings));
     made.environment_.push_back(nullptr);
     made.epoll_.reset(::epoll_create1(EPOLL_CLOEXEC));
     made.timer_.reset(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
@@ -55,6 +61,13 @@ result<zygote_keeper> zygote_keeper::make(unique_fd program, std::string python,
     }
     made.dispatch();
     return made;
+}
+
+void zygote_keeper::want() {
+    if (!wanted_) {
+        wanted_ = true;
+        dispatch();
+    }
 }
 
 result<> zygote_keeper::watch(int fd) const {
@@ -107,7 +120,7 @@ void zygote_keeper::check_next() {
 }
 
 void zygote_keeper::start_next() {
-    if (!program_ || steady_clock::now() < start_at_) {
+    if (!program_ || !wanted_ || steady_clock::now() < start_at_) {
         return;
     }
     auto launched = launch();
@@ -131,7 +144,8 @@ result<zygote_keeper::generation> zygote_keeper::launch() const {
         return fail_errno("fork of the zygote");
     }
     if (made.process == 0) {
-        become_zygote(program_.get(), theirs.get(), python_.c_str(), environment_.data());
+        become_zygote(program_.get(), theirs.get(), python_.c_str(), name_of(settings_.family),
+                      settings_.modules.c_str(), environment_.data());
     }
     made.pidfd.reset(kernel::pidfd_open(made.process));
     if (!made.pidfd) {
@@ -161,17 +175,17 @@ void zygote_keeper::delay_start() {
 }
 
 bool zygote_keeper::is_worn_out() const {
-    return current_->forks >= zygote_forks_max ||
-           steady_clock::now() - current_->started_at >= zygote_age_max;
+    return current_->forks >= settings_.forks_max ||
+           steady_clock::now() - current_->started_at >= settings_.age_max;
 }
 
 // For the next start: after a failure, or when the current one is worn out.
 void zygote_keeper::arm_timer() const {
     itimerspec when{};
-    if (program_ && !next_) {
+    if (program_ && wanted_ && !next_) {
         steady_time at = start_at_;
         if (current_ && !is_worn_out()) {
-            at = std::max(at, current_->started_at + zygote_age_max);
+            at = std::max(at, current_->started_at + settings_.age_max);
         }
         const auto left = std::chrono::duration_cast<nanoseconds>(at - steady_clock::now());
         const std::int64_t wait = std::max<std::int64_t>(left.count(), 1);

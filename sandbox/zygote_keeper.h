@@ -11,27 +11,36 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
+#include "sandbox/protocol.h"
 #include "sandbox/zygote_protocol.h"
 
 namespace hearth::sandbox {
 
-// Siblings share what the zygote chose at its start: the hash secret and the layout of memory. Each
-// zygote is therefore replaced after this many forks and this long.
-inline constexpr std::uint32_t zygote_forks_max = 5'000;
-inline constexpr seconds zygote_age_max{30 * 60};
+// What one zygote is like, and how long it serves (options.h).
+struct zygote_settings {
+    zygote_family family = zygote_family::standard;
+    std::string modules;  // imported beside the usual ones; with commas
+    std::uint32_t forks_max = 0;
+    seconds age_max{0};
+};
 
 // Keeps one zygote running for sandboxd: starts it, replaces it when it is worn out or has died,
 // and passes fork requests on. A new one is started before the old one goes. Sandboxes outlive the
 // zygote that they came from. Never blocks.
 class zygote_keeper {
 public:
-    // `program` is hearth-zygote (O_PATH); without it there never is a zygote.
+    // `program` is hearth-zygote (O_PATH); without it there never is a zygote. That of the standard
+    // family is started at once, others by want().
     [[nodiscard]] static result<zygote_keeper> make(unique_fd program, std::string python,
-                                                    std::span<const char* const> environment);
+                                                    std::span<const char* const> environment,
+                                                    zygote_settings settings);
 
     // Readable when dispatch() has something to do.
     [[nodiscard]] int descriptor() const { return epoll_.get(); }
     void dispatch();
+
+    // Somebody could use it: starts it, unless that was tried in vain. Returns at once.
+    void want();
 
     [[nodiscard]] bool ready() const { return current_.has_value(); }
     // There will be one in a moment.
@@ -55,8 +64,11 @@ private:
     };
     enum class greeting { none, ready, refused };
 
-    zygote_keeper(unique_fd program, std::string python, std::span<const char* const> environment)
-        : program_(std::move(program)),
+    zygote_keeper(unique_fd program, std::string python, std::span<const char* const> environment,
+                  zygote_settings settings)
+        : settings_(std::move(settings)),
+          wanted_(settings_.family == zygote_family::standard),
+          program_(std::move(program)),
           python_(std::move(python)),
           environment_(environment.begin(), environment.end()) {}
 
@@ -71,6 +83,8 @@ private:
     [[nodiscard]] static greeting read_greeting(const generation& from);
     [[nodiscard]] static bool has_ended(const generation& which);
 
+    zygote_settings settings_;
+    bool wanted_;
     unique_fd program_;
     std::string python_;
     std::vector<const char*> environment_;

@@ -36,6 +36,8 @@ sys.path.remove("/runtime")
 # Of each name at the top the modules below it.
 preloaded = {}
 
+log_request = None  # tells the logging handler which request is running
+
 
 def flush_output():
     """Output of an invocation must be in the pipe before its result is on the way."""
@@ -82,7 +84,7 @@ def initialise(parameters):
     return function.load(parameters["handlers"])
 
 
-def serve(handler, identity, log_request):
+def serve(handler, identity):
     """One invocation after another until the worker closes the stream."""
     while True:
         invocation = channel.receive_invoke()
@@ -97,13 +99,15 @@ def serve(handler, identity, log_request):
             return
 
 
-def main():
+def adjust_streams():
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True, errors="backslashreplace")
+
+
+def main():
     asked_ns = time.monotonic_ns()
     nonce, parameters = channel.receive_init()
     waited_ns = time.monotonic_ns() - asked_ns
-    log_request = logging_setup.install()
     try:
         handler, name = initialise(parameters)
     except errors.Reported as problem:
@@ -115,7 +119,7 @@ def main():
     elapsed_ms = (time.monotonic_ns() - STARTED_NS - waited_ns) / 1e6
     flush_output()
     channel.send(channel.READY, nonce, channel.encode_ready(elapsed_ms, name))
-    serve(handler, identity, log_request)
+    serve(handler, identity)
     return function.exit_code
 
 
@@ -127,4 +131,6 @@ def run():
 
 
 if __name__ == "__main__":
+    adjust_streams()
+    log_request = logging_setup.install()
     run()

@@ -12,6 +12,8 @@ HEADER = struct.Struct("<IBBHQ")
 INVOKE_PREFIX = struct.Struct("<QH")
 READ_BYTES = 64 << 10  # most events and their header arrive in one read
 
+on_idle = None  # called once between two calls that are more than a second apart
+
 _read = os.read
 _writev = os.writev
 _unpack_header = HEADER.unpack_from
@@ -23,12 +25,30 @@ class ProtocolError(Exception):
     """The worker sent what no worker sends."""
 
 
-def _receive():
+def _wait():
+    """Until there is something to read. The zygote sets a time limit for each read, so that idle
+    sandboxes notice that they are."""
+    import select
+
+    select.select([DESCRIPTOR], [], [])
+
+
+def _give_back_and_wait():
+    if on_idle is not None:
+        on_idle()
+    _wait()
+
+
+def _receive(wait):
     """One frame as (type, nonce, payload), or None at the end of the stream.
 
     The worker sends the next frame only after the answer to the last, so whatever arrives belongs
     to one frame and nothing is ever left over."""
-    data = _read(DESCRIPTOR, READ_BYTES)
+    try:
+        data = _read(DESCRIPTOR, READ_BYTES)
+    except BlockingIOError:
+        wait()
+        data = _read(DESCRIPTOR, READ_BYTES)
     if not data:
         return None
     while len(data) < HEADER.size:
@@ -50,7 +70,11 @@ def _receive():
 
 
 def _read_some(size):
-    data = _read(DESCRIPTOR, min(size, 1 << 20))
+    try:
+        data = _read(DESCRIPTOR, min(size, 1 << 20))
+    except BlockingIOError:
+        _wait()
+        data = _read(DESCRIPTOR, min(size, 1 << 20))
     if not data:
         raise ProtocolError("the stream ended inside a frame")
     return data
@@ -58,7 +82,7 @@ def _read_some(size):
 
 def receive_init():
     """(nonce, parameters)."""
-    frame = _receive()
+    frame = _receive(_wait)
     if frame is None or frame[0] != INIT:
         raise ProtocolError("the first frame must be init")
     return frame[1], json.loads(frame[2][HEADER.size:])
@@ -66,7 +90,7 @@ def receive_init():
 
 def receive_invoke():
     """(nonce, deadline in epoch milliseconds, request id, event as UTF-8 bytes) or None."""
-    frame = _receive()
+    frame = _receive(_give_back_and_wait)
     if frame is None:
         return None
     kind, nonce, data = frame

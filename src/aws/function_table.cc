@@ -54,7 +54,7 @@ task<result<>> function_table::create(const faas::function& record, deadline unt
     const std::string token = make_uuid();
     item what = key_of(record.id);
     what.emplace("kind", attribute::text(std::string(all_functions)));
-    what.emplace("place", attribute::text(next_place()));
+    what.emplace("created", attribute::text(next_place()));
     what.emplace("revision", attribute::number(record.revision));
     what.emplace("record", attribute::text(encode(record)));
     what.emplace("write", attribute::text(token));
@@ -130,11 +130,11 @@ task<result<faas::page<faas::function>>> function_table::list(std::size_t limit,
     item start;
     do {  // DynamoDB ends a page at 1 MB, whatever the limit
         expressions how;
-        how.key_condition = cursor.empty() ? "#kind = :kind" : "#kind = :kind AND #place > :cursor";
+        how.key_condition = cursor.empty() ? "#kind = :kind" : "#kind = :kind AND #created > :cursor";
         how.names = {{"#kind", "kind"}};
         how.values.emplace(":kind", attribute::text(std::string(all_functions)));
         if (!cursor.empty()) {
-            how.names.emplace("#place", "place");
+            how.names.emplace("#created", "created");
             how.values.emplace(":cursor", attribute::text(std::string(cursor)));
         }
         // One more than wanted tells whether there is another page.
@@ -149,7 +149,7 @@ task<result<faas::page<faas::function>>> function_table::list(std::size_t limit,
     faas::page<faas::function> page;
     if (found.size() > limit) {
         found.resize(limit);
-        page.cursor = found.back().text("place");
+        page.cursor = found.back().text("created");
     }
     for (const auto& each : found) {
         auto record = decode_function(each.text("record"));

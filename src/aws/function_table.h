@@ -16,7 +16,7 @@ namespace hearth::aws {
 class function_table final : public faas::function_table {
 public:
     static constexpr std::size_t page_max = 1000;
-    static constexpr std::string_view index_name = "byCreation";
+    static constexpr std::string_view index_name = "by_creation";
 
     // `api` is for DynamoDB and outlives this.
     function_table(client& api, std::string table_name) : table_(api, std::move(table_name)) {}

@@ -12,7 +12,7 @@ namespace {
 
 item key_of(std::string_view job_id) {
     item key;
-    key.emplace("jobId", attribute::text(std::string(job_id)));
+    key.emplace("job_id", attribute::text(std::string(job_id)));
     return key;
 }
 
@@ -52,7 +52,7 @@ attribute invocation_log::expiry(bool is_final) const {
 // Nothing for one that has expired: the TTL deletes within days, not at the second.
 task<result<std::optional<item>>> invocation_log::find(std::string_view job_id, deadline until) {
     auto found = co_await table_.get(key_of(job_id), until);
-    if (found && *found && (*found)->number("expires") <= settings_.now() / 1000) {
+    if (found && *found && (*found)->number("expires_at") <= settings_.now() / 1000) {
         co_return std::optional<item>();
     }
     co_return found;
@@ -67,13 +67,13 @@ task<result<>> invocation_log::create(const faas::invocation_record& record, dea
     what.emplace("createdAt", attribute::number(record.created_at != 0 ? record.created_at : now));
     what.emplace("updatedAt", attribute::number(record.updated_at != 0 ? record.updated_at : now));
     what.emplace("record", attribute::bytes(faas::encode(record)));
-    what.emplace("expires", expiry(faas::is_final(record.status)));
+    what.emplace("expires_at", expiry(faas::is_final(record.status)));
     what.emplace("write", attribute::text(token));
     if (faas::is_final(record.status)) {
         what.emplace("ended", attribute::flag(true));
     }
-    expressions how{.condition = "attribute_not_exists(jobId) OR #expires <= :now"};
-    how.names.emplace("#expires", "expires");
+    expressions how{.condition = "attribute_not_exists(job_id) OR #expires <= :now"};
+    how.names.emplace("#expires", "expires_at");
     how.values.emplace(":now", attribute::number(now / 1000));
     auto stored = co_await table_.put(what, how, until);
     if (stored || stored.error().code != errc::conflict) {
@@ -90,11 +90,11 @@ task<result<>> invocation_log::mark_running(std::string_view job_id, std::int64_
                                             deadline until) {
     const auto now = settings_.now();
     expressions how;
-    how.condition = "attribute_exists(jobId) AND attribute_not_exists(#ended) AND #expires > :now";
+    how.condition = "attribute_exists(job_id) AND attribute_not_exists(#ended) AND #expires > :now";
     how.update =
         "SET #status = :running, #attempts = :attempts, #updated = :updated, #expires = :expires";
     how.names = {{"#ended", "ended"},
-                 {"#expires", "expires"},
+                 {"#expires", "expires_at"},
                  {"#status", "status"},
                  {"#attempts", "attempts"},
                  {"#updated", "updatedAt"}};
@@ -131,7 +131,7 @@ expressions invocation_log::outcome_write(const faas::invocation_record& record,
         "#write = :write";
     how.update +=
         blob.empty() ? ", #record = :record REMOVE #blob" : ", #blob = :blob REMOVE #record";
-    how.names = {{"#ended", "ended"},       {"#expires", "expires"},
+    how.names = {{"#ended", "ended"},       {"#expires", "expires_at"},
                  {"#status", "status"},     {"#attempts", "attempts"},
                  {"#updated", "updatedAt"}, {"#created", "createdAt"},
                  {"#record", "record"},     {"#notStarted", "notStarted"},
@@ -234,7 +234,7 @@ task<result<std::int64_t>> invocation_log::expire(epoch_ms before, deadline unti
                     co_return propagate(removed);
                 }
             }
-            keys.push_back(key_of(each.text("jobId")));
+            keys.push_back(key_of(each.text("job_id")));
         }
         const auto removed_here = static_cast<std::int64_t>(keys.size());
         if (auto removed = co_await table_.remove_all(std::move(keys), until); !removed) {

@@ -15,6 +15,7 @@ namespace hearth {
 namespace {
 
 constexpr std::int64_t memory_budget_mb_min = 128;
+constexpr std::uint64_t recycle_calls_max = 1'000'000'000'000;  // as good as never
 
 std::int64_t host_memory_mb() {
     struct sysinfo info{};
@@ -45,6 +46,28 @@ void add_seconds(CLI::App& command, const std::string& name, seconds& into,
         ->check(CLI::Range(std::int64_t{0}, std::int64_t{86'400}))
         ->type_name("SECONDS")
         ->default_str(std::to_string(into.count()));
+}
+
+void add_zygote_options(CLI::App& command, dev_options& into) {
+    command
+        .add_option("--zygote-forks", into.zygote_forks,
+                    "Sandboxes after which the Python that they are forked from is replaced")
+        ->envname("HEARTH_ZYGOTE_FORKS")
+        ->check(CLI::Range(1U, sandbox::zygote_forks_max))
+        ->capture_default_str();
+    command.add_option("--zygote-minutes", into.zygote_minutes, "Minutes after which it is")
+        ->envname("HEARTH_ZYGOTE_MINUTES")
+        ->check(CLI::Range(1U, sandbox::zygote_minutes_max))
+        ->capture_default_str();
+    command
+        .add_option("--zygote-modules", into.zygote_modules,
+                    "Installed modules to import ahead for all functions, with commas")
+        ->envname("HEARTH_ZYGOTE_MODULES");
+    command
+        .add_option("--numpy-modules", into.numpy_modules,
+                    "The same for those of the runtime python-numpy; empty: no such zygote")
+        ->envname("HEARTH_NUMPY_MODULES")
+        ->capture_default_str();
 }
 
 }  // namespace
@@ -95,6 +118,23 @@ void add_dev_options(CLI::App& command, dev_options& into) {
                 "How long running calls may finish after SIGTERM");
     add_seconds(command, "--idle-ttl", into.idle_ttl, "HEARTH_IDLE_TTL_SECONDS",
                 "How long a sandbox stays warm without a call");
+    add_seconds(command, "--freeze-after", into.freeze_after, "HEARTH_FREEZE_AFTER_SECONDS",
+                "How long an idle sandbox's processes go on running; 0 never stops them");
+    command
+        .add_option("--recycle-calls", into.recycle_calls,
+                    "Calls after which a sandbox is replaced")
+        ->envname("HEARTH_RECYCLE_CALLS")
+        ->check(CLI::Range(std::uint64_t{1}, recycle_calls_max))
+        ->capture_default_str();
+    add_seconds(command, "--recycle-age", into.recycle_age, "HEARTH_RECYCLE_AGE_SECONDS",
+                "Age at which a sandbox is replaced after its call");
+    command
+        .add_option("--cpu-floor", into.cpu_floor_millis,
+                    "The least CPU that a function may use, in thousandths of a processor; beyond "
+                    "it memoryMb / 1769 processors")
+        ->envname("HEARTH_CPU_FLOOR_MILLIS")
+        ->check(CLI::Range(sandbox::cpu_millis_min, sandbox::cpu_millis_max))
+        ->capture_default_str();
     command.add_option("--parked", into.parked, "Sandboxes that wait ready for a function")
         ->envname("HEARTH_PARKED")
         ->check(CLI::Range(0U, sandbox::parked_max))
@@ -102,9 +142,14 @@ void add_dev_options(CLI::App& command, dev_options& into) {
     command
         .add_option(
             "--zygote", into.zygote,
-            "Fork Python from one that is shared by all functions (on), or execute it (off)")
+            "Fork Python from one that is shared by all functions (shared), or execute it (off)")
         ->envname("HEARTH_ZYGOTE")
-        ->check(CLI::IsMember({"on", "off"}))
+        ->check(CLI::IsMember({"shared", "off"}))
+        ->capture_default_str();
+    add_zygote_options(command, into);
+    command.add_option("--slots", into.slots, "Sandboxes that can live at once")
+        ->envname("HEARTH_SLOTS")
+        ->check(CLI::Range(1U, sandbox::slots_max))
         ->capture_default_str();
     command.add_flag("--allow-no-limits", into.allow_no_limits,
                      "Start even where the kernel cannot limit memory and processes");

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/result.h"
 #include "sandbox/protocol.h"
+#include "worker/dispatcher.h"
 
 namespace CLI {
 class App;
@@ -28,9 +29,18 @@ struct dev_options {
     std::int64_t rate_limit_per_minute = 0;  // 0: none
     seconds grace{25};
     seconds idle_ttl{600};
+    seconds freeze_after = worker::freeze_after_default;  // 0: never
+    std::uint64_t recycle_calls = worker::recycling_limits().calls;
+    seconds recycle_age = worker::recycling_limits().age;
+    std::uint32_t cpu_floor_millis = worker::cpu_floor_millis_default;
     bool allow_no_limits = false;
     std::uint32_t parked = sandbox::parked_default;
-    std::string zygote = "on";
+    std::uint32_t slots = sandbox::slots_default;
+    std::string zygote = "shared";
+    std::uint32_t zygote_forks = sandbox::zygote_forks_default;
+    std::uint32_t zygote_minutes = sandbox::zygote_minutes_default;
+    std::string zygote_modules;
+    std::string numpy_modules = sandbox::numpy_modules_default;
     std::string log_level = "info";
     std::string tls_certificate;
     std::string tls_key;

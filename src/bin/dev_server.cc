@@ -113,12 +113,15 @@ result<> dev_server::open() {
     functions_ = std::make_unique<embedded::function_table>(*database_);
     queue_ = std::make_unique<embedded::job_queue>(*database_);
     log_ = std::make_unique<embedded::invocation_log>(*database_);
-    auto made = worker::worker::create(home_, std::move(ground_.sandboxes), *store_, *archives_,
-                                       blocking_, registry_,
-                                       {.dispatch = {.memory_budget_mb = options_.memory_budget_mb,
-                                                     .concurrency_max = options_.concurrency_max,
-                                                     .idle_ttl = options_.idle_ttl},
-                                        .code_folder = options_.data_dir + "/unpacked"});
+    auto made = worker::worker::create(
+        home_, std::move(ground_.sandboxes), *store_, *archives_, blocking_, registry_,
+        {.dispatch = {.memory_budget_mb = options_.memory_budget_mb,
+                      .concurrency_max = options_.concurrency_max,
+                      .idle_ttl = options_.idle_ttl,
+                      .freeze_after = options_.freeze_after,
+                      .recycling = {.calls = options_.recycle_calls, .age = options_.recycle_age},
+                      .cpu_floor_millis = options_.cpu_floor_millis},
+         .code_folder = options_.data_dir + "/unpacked"});
     if (!made) {
         return propagate(made);
     }

@@ -19,9 +19,10 @@ namespace hearth {
 namespace {
 
 constexpr seconds start_wait{20};  // for hearth-sandboxd
-// Three for each sandbox, one for each unpacked function, and what the process has anyway.
-constexpr std::size_t open_files_besides =
-    3 * sandbox::slots_default + worker::code_cache::entries_max + 256;
+// Those that come with each sandbox, one for each unpacked function, and what the process has
+// anyway.
+constexpr std::size_t open_files_per_sandbox = sandbox::created_descriptors_max;
+constexpr std::size_t open_files_besides = worker::code_cache::entries_max + 256;
 
 result<unique_fd> lock_data_folder(const std::string& folder) {
     unique_fd fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
@@ -63,7 +64,7 @@ result<groundwork> lay_groundwork(dev_options& options) {
     // Sandboxes read the unpacked code under ids of their own; what is private is in a 0700 folder.
     ::umask(S_IWGRP | S_IWOTH);
     raise_open_files_limit(http::server_options{}.connections_max * options.threads +
-                           open_files_besides);
+                           open_files_per_sandbox * options.slots + open_files_besides);
     const service_user user = find_service_user();
     for (const char* folder : {"", "/code", "/unpacked"}) {
         if (auto ready = prepare_folder(options.data_dir + folder, user); !ready) {
@@ -95,8 +96,13 @@ result<groundwork> lay_groundwork(dev_options& options) {
     auto sandboxes = sandbox::client::launch({.program = installed->sandboxd,
                                               .instance = instance_name(lock->get()),
                                               .runtime_dir = installed->python_runtime,
+                                              .slots = options.slots,
                                               .parked = options.parked,
-                                              .zygote = options.zygote == "on",
+                                              .zygote = options.zygote == "shared",
+                                              .zygote_forks = options.zygote_forks,
+                                              .zygote_minutes = options.zygote_minutes,
+                                              .zygote_modules = options.zygote_modules,
+                                              .numpy_modules = options.numpy_modules,
                                               .allow_no_limits = options.allow_no_limits},
                                              after(start_wait));
     if (!sandboxes) {

@@ -17,7 +17,7 @@ constexpr int socket_descriptor = 3;
 
 // The program is executed by hearth-sandboxd, with its socket as descriptor 3.
 bool is_started_by_sandboxd(int count) {
-    return count == 2 && ::fcntl(socket_descriptor, F_SETFD, FD_CLOEXEC) == 0;
+    return count == 4 && ::fcntl(socket_descriptor, F_SETFD, FD_CLOEXEC) == 0;
 }
 
 void greet(bool ready) {
@@ -35,7 +35,8 @@ int main(int count, char** arguments) {
         log::error("hearth-zygote is started by hearth-sandboxd, never by hand");
         return 2;
     }
-    auto ready = sandbox::zygote::prepare(socket_descriptor, arguments[1]);
+    auto ready =
+        sandbox::zygote::prepare(socket_descriptor, arguments[1], arguments[2], arguments[3]);
     greet(ready.has_value());
     if (!ready) {
         log::warning("the zygote cannot start", {{"error", ready.error().message}});

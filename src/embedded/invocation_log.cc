@@ -47,20 +47,22 @@ result<bool> store_outcome(connection& db, const faas::invocation_record& record
     auto changed = db.execute(
         "INSERT INTO invocations (job_id, request_id, function_id, status, final, attempts,"
         " created_at, updated_at, error_type, error_message, stack_trace, duration_ms, init_ms,"
-        " cold_start, memory_mb_peak, not_started, result, logs)"
-        " VALUES (?1, ?2, ?3, ?4, 1, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)"
+        " cold_start, memory_mb_peak, not_started, result, logs, cpu_ms)"
+        " VALUES (?1, ?2, ?3, ?4, 1, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17,"
+        " ?18)"
         " ON CONFLICT (job_id) DO UPDATE SET status = excluded.status, final = 1,"
         " attempts = excluded.attempts, updated_at = excluded.updated_at,"
         " error_type = excluded.error_type, error_message = excluded.error_message,"
         " stack_trace = excluded.stack_trace, duration_ms = excluded.duration_ms,"
         " init_ms = excluded.init_ms, cold_start = excluded.cold_start,"
         " memory_mb_peak = excluded.memory_mb_peak, not_started = excluded.not_started,"
-        " result = excluded.result, logs = excluded.logs WHERE final = 0",
+        " result = excluded.result, logs = excluded.logs, cpu_ms = excluded.cpu_ms"
+        " WHERE final = 0",
         record.job_id, record.request_id, record.function_id, to_string(record.status),
         record.attempts, record.created_at != 0 ? record.created_at : now,
         record.updated_at != 0 ? record.updated_at : now, end.error_type, end.error_message,
         end.stack_trace_json, end.duration_ms, end.init_ms, end.cold_start, end.memory_mb_peak,
-        end.not_started, end.result_json, end.logs);
+        end.not_started, end.result_json, end.logs, end.cpu_ms);
     if (!changed) {
         return propagate(changed);
     }
@@ -94,7 +96,7 @@ result<faas::invocation_record> read_record(connection& db, std::string_view job
     statement row = db.query(
         "SELECT job_id, request_id, function_id, status, attempts, created_at, updated_at,"
         " error_type, error_message, stack_trace, duration_ms, init_ms, cold_start,"
-        " memory_mb_peak, not_started, result, logs FROM invocations WHERE job_id = ?1",
+        " memory_mb_peak, not_started, result, logs, cpu_ms FROM invocations WHERE job_id = ?1",
         job_id);
     const auto found = row.step();
     if (!found) {
@@ -126,6 +128,7 @@ result<faas::invocation_record> read_record(connection& db, std::string_view job
     record.end.not_started = row.integer(14) != 0;
     record.end.result_json = row.text(15);
     record.end.logs = row.text(16);
+    record.end.cpu_ms = row.real(17);
     return record;
 }
 

@@ -105,6 +105,10 @@ END;
 
 PRAGMA application_id = 1213355080;
 PRAGMA user_version = 1;
+)sql",
+                                                        R"sql(
+ALTER TABLE invocations ADD COLUMN cpu_ms REAL NOT NULL DEFAULT 0;
+PRAGMA user_version = 2;
 )sql"};
 static_assert(application_id == 1213355080);
 

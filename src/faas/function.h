@@ -28,6 +28,11 @@ inline constexpr std::size_t log_bytes_max = 256u << 10;        // kept per invo
 inline constexpr std::size_t name_bytes_max = 64;
 inline constexpr std::size_t handler_bytes_max = 128;
 
+// The values of `runtime`. Both run the same Python; the second is made from one that has imported
+// numpy and pandas already.
+inline constexpr const char* python_runtime = "python";
+inline constexpr const char* numpy_runtime = "python-numpy";
+
 enum class code_kind : std::uint8_t { python_file, zip };
 
 using environment = std::vector<std::pair<std::string, std::string>>;
@@ -37,7 +42,7 @@ using environment = std::vector<std::pair<std::string, std::string>>;
 struct function {
     std::string id;
     std::string name;
-    std::string runtime;                // "python"
+    std::string runtime;                // python_runtime or numpy_runtime
     std::string handler;                // what the API shows, for example "hello.handler"
     std::vector<std::string> handlers;  // candidates in order; the first that exists is called
     std::int64_t memory_mb = memory_mb_default;

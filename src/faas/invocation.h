@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "base/clock.h"
+#include "faas/failure.h"
 #include "faas/function.h"
 
 // The domain: one call of a function and how it ended. No I/O.
@@ -32,18 +33,6 @@ enum class invocation_status : std::uint8_t {
 [[nodiscard]] std::string_view to_string(invocation_status status) noexcept;
 [[nodiscard]] bool status_from_string(std::string_view text, invocation_status& status) noexcept;
 
-// Error types that Hearth itself reports; a handler's own exceptions carry their class name.
-namespace error_type {
-inline constexpr std::string_view timed_out = "Sandbox.Timedout";
-inline constexpr std::string_view out_of_memory = "Runtime.OutOfMemory";
-inline constexpr std::string_view exited = "Runtime.ExitError";
-inline constexpr std::string_view crashed = "Runtime.Crashed";  // ended by a signal
-inline constexpr std::string_view response_too_large = "Function.ResponseSizeTooLarge";
-inline constexpr std::string_view protocol_violation = "Sandbox.ProtocolViolation";
-inline constexpr std::string_view start_failed = "Sandbox.StartFailed";
-inline constexpr std::string_view code_unavailable = "Runtime.CodeUnavailable";
-}  // namespace error_type
-
 // How an invocation ended. `result_json` is one valid JSON value when it succeeded; otherwise the
 // error fields are set, `stack_trace_json` to a JSON array.
 struct outcome {
@@ -54,9 +43,11 @@ struct outcome {
     std::string stack_trace_json = "[]";
     std::string logs;        // at most log_bytes_max, with a mark where it was cut
     double duration_ms = 0;  // in the handler
+    double cpu_ms = 0;       // of all processes of the sandbox, meanwhile; 0 where it is not known
     double init_ms = 0;      // start of the sandbox and import; 0 when it was warm
     bool cold_start = false;
-    std::int64_t memory_mb_peak = 0;
+    std::int64_t memory_mb_peak = 0;  // of the sandbox since it was made, as on AWS Lambda
+    failure_kind failure = failure_kind::none;  // not kept in records
     // The function never began: another attempt cannot run it twice.
     bool not_started = false;
 };

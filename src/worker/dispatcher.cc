@@ -21,9 +21,15 @@ dispatcher::refusal too_big(const faas::function& target, std::int64_t budget_mb
 }  // namespace
 
 dispatcher::dispatcher(uring::ring& home, sandbox_manager& manager, code_cache& code,
-                       const dispatcher_options& options)
-    : home_(home), manager_(manager), code_(code), options_(options) {
-    tasks_.spawn(expire_idle());
+                       violations& found, const dispatcher_options& options)
+    : manager_(manager),
+      code_(code),
+      options_(options),
+      surroundings_{.home = home,
+                    .manager = manager,
+                    .found = found,
+                    .cpu_floor_millis = options.cpu_floor_millis} {
+    tasks_.spawn(tend_idle());
 }
 
 dispatcher::~dispatcher() = default;
@@ -42,19 +48,10 @@ dispatcher::pool* dispatcher::find_pool(const faas::function& target) {
 }
 
 void dispatcher::drop_if_unused(pool& which) {
-    if (which.waiters.empty() && which.idle.empty() && which.running.empty() &&
-        which.starting == 0 && !which.growing) {
+    if (which.waiters.empty() && which.live() == 0 && !which.growing &&
+        (which.retired || which.backoff.is_over(steady_clock::now()))) {
         pools_.erase({which.target->id, which.target->revision});
     }
-}
-
-warm_sandbox* dispatcher::take_idle(pool& from) {
-    if (from.idle.empty()) {
-        return nullptr;
-    }
-    warm_sandbox* taken = from.idle.back();
-    from.idle.pop_back();
-    return taken;
 }
 
 std::optional<error> dispatcher::queue_full(const pool& which) const {
@@ -80,14 +77,10 @@ task<std::expected<warm_sandbox*, dispatcher::refusal>> dispatcher::acquire(
         co_return answer(std::unexpect, too_big(*target, options_.memory_budget_mb));
     }
     pool& mine = pool_of(target);
-    while (warm_sandbox* idle_one = take_idle(mine)) {
-        if (idle_one->ready_for_call()) {
-            mine.running.emplace(idle_one, steady_clock::now());
-            ++busy_;
-            co_return idle_one;
-        }
-        ++statistics_.discarded;
-        discard(*idle_one);
+    ++mine.calls;
+    if (warm_sandbox* usable = take_usable(mine)) {
+        run(mine, *usable);
+        co_return usable;
     }
     if (auto full = queue_full(mine)) {
         drop_if_unused(mine);
@@ -121,35 +114,60 @@ void dispatcher::release(warm_sandbox& used, double service_ms) {
         ++statistics_.discarded;
         discard(used);
         grow(*home);
-    } else if (must_yield(*home)) {
-        ++statistics_.evicted;
+    } else if (used.is_worn_out(options_.recycling)) {
+        ++statistics_.recycled;
         discard(used);
+        grow(*home);
+    } else if (used.has_more_running()) {
+        used.life.become(sandbox_state::settling);
+        ++home->settling;
+        tasks_.spawn(settle(used));
     } else {
-        give(*home, used);
+        keep(*home, used);
     }
     serve_starved();
     drop_if_unused(*home);
 }
 
+void dispatcher::run(pool& which, warm_sandbox& taken) {
+    taken.life.become(sandbox_state::running);
+    which.running.emplace(&taken, steady_clock::now());
+    ++busy_;
+}
+
+// A sandbox that may serve again, unless its room is another's.
+void dispatcher::keep(pool& which, warm_sandbox& free_one) {
+    if (must_yield(which)) {
+        ++statistics_.evicted;
+        discard(free_one);
+    } else {
+        give(which, free_one);
+    }
+}
+
 // Hands a free sandbox to the longest waiting call of its revision, or keeps it for the next one.
 void dispatcher::give(pool& which, warm_sandbox& free_one) {
+    free_one.life.become(sandbox_state::idle);
     if (!which.waiters.empty()) {
         waiter& next = *which.waiters.front();
         which.waiters.pop_front();
         --waiting_;
-        which.running.emplace(&free_one, steady_clock::now());
-        ++busy_;
+        run(which, free_one);
         next.granted = &free_one;
         next.decided.set();
-    } else if (which.retired) {
+        return;
+    }
+    if (which.retired) {
         ++statistics_.retired;
         discard(free_one);
-    } else {
-        free_one.idle_since = steady_clock::now();
-        which.idle.push_back(&free_one);
-        if (expiry_due_ == never) {
-            idle_changed_.notify_all();  // expire_idle() sleeps without an end
-        }
+        return;
+    }
+    free_one.idle_since = steady_clock::now();
+    free_one.eviction_priority = eviction_.priority_of(
+        {.calls = which.calls, .start_ms = which.start_ms, .size_mb = which.target->memory_mb});
+    which.idle.push_back(&free_one);
+    if (due_of(free_one) < idle_due_) {
+        idle_changed_.notify_all();
     }
 }
 
@@ -170,14 +188,6 @@ void dispatcher::retire(std::string_view function_id, std::int64_t current_revis
         }
         drop_if_unused(*each);
     }
-}
-
-std::size_t dispatcher::idle() const noexcept {
-    std::size_t count = 0;
-    for (const auto& [key, each] : pools_) {
-        count += each->idle.size();
-    }
-    return count;
 }
 
 task<void> dispatcher::finish() {

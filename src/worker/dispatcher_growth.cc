@@ -20,20 +20,27 @@ void dispatcher::grow(pool& which) {
         return;
     }
     const steady_time now = steady_clock::now();
+    which.starved = false;
+    if (which.backoff.must_wait(now)) {
+        refuse_crash_loop(which);
+        return;
+    }
     double longest_ms = 0;
     for (const auto& [sandbox, since] : which.running) {
         longest_ms =
             std::max(longest_ms, std::chrono::duration<double, std::milli>(now - since).count());
     }
     std::size_t wanted = sandboxes_to_start({.waiting = which.waiters.size(),
-                                             .running = which.running.size(),
+                                             .running = which.running.size() + which.settling,
                                              .starting = which.starting,
                                              .service_ms = which.service_ms,
                                              .longest_running_ms = longest_ms,
                                              .start_ms = which.start_ms});
-    const std::size_t live = which.running.size() + which.idle.size() + which.starting;
-    wanted = std::min(wanted, options_.concurrency_max - std::min(live, options_.concurrency_max));
-    which.starved = false;
+    wanted = std::min(wanted,
+                      options_.concurrency_max - std::min(which.live(), options_.concurrency_max));
+    if (which.backoff.is_probing()) {
+        wanted = std::min<std::size_t>(wanted, which.starting == 0 ? 1 : 0);
+    }
     for (std::size_t i = 0; i < wanted; ++i) {
         if (must_yield(which) || !make_room(which.target->memory_mb)) {
             which.starved = true;
@@ -43,7 +50,7 @@ void dispatcher::grow(pool& which) {
         ++which.starting;
         ++statistics_.started;
         // Made here, not in its task: sandboxes_ counts it from now on.
-        auto made = std::make_unique<warm_sandbox>(home_, manager_, tasks_, which.target);
+        auto made = std::make_unique<warm_sandbox>(surroundings_, tasks_, which.target);
         warm_sandbox& fresh = *made;
         sandboxes_.emplace(&fresh, std::move(made));
         tasks_.spawn(start_one(fresh));
@@ -75,24 +82,27 @@ bool dispatcher::will_fit(std::int64_t memory_mb) const {
            sandboxes_.size() < manager_.hello().slots;
 }
 
-// True when a sandbox of that size fits now. Otherwise the longest idle ones are ended, as far as
-// that can help; serve_starved() comes back when they are gone.
+// True when a sandbox of that size fits now. Otherwise the idle ones that are worth least are
+// ended, as far as that can help; serve_starved() comes back when they are gone.
 bool dispatcher::make_room(std::int64_t memory_mb) {
     while (!fits(memory_mb)) {
         pool* owner = nullptr;
+        const auto worth = [](const pool& each) {
+            return each.idle.front()->eviction_priority;
+        };
         for (auto& [key, each] : pools_) {
-            if (!each->idle.empty() && (owner == nullptr || each->idle.front()->idle_since <
-                                                                owner->idle.front()->idle_since)) {
+            if (!each->idle.empty() && (owner == nullptr || worth(*each) < worth(*owner))) {
                 owner = each.get();
             }
         }
         if (will_fit(memory_mb) || owner == nullptr) {
             return false;
         }
-        warm_sandbox* oldest = owner->idle.front();
+        warm_sandbox* least = owner->idle.front();
+        eviction_.evicted(least->eviction_priority);
         owner->idle.erase(owner->idle.begin());
         ++statistics_.evicted;
-        discard(*oldest);
+        discard(*least);
     }
     return true;
 }
@@ -159,6 +169,7 @@ task<void> dispatcher::start_one(warm_sandbox& fresh) {
     if (started && !finishing_) {
         const auto took = std::chrono::duration<double, std::milli>(steady_clock::now() - began);
         mine.start_ms = smoothed(mine.start_ms, took.count());
+        mine.backoff.succeeded();
         fresh.hold_code(std::move(*code));
         give(mine, fresh);
     } else {
@@ -167,6 +178,11 @@ task<void> dispatcher::start_one(warm_sandbox& fresh) {
             log::info("a sandbox did not start", {{"functionId", target.id},
                                                   {"errorType", started.error().error_type},
                                                   {"reason", started.error().error_message}});
+            // Not the host's failures: an update of the function would not mend them.
+            if (!started.error().not_started) {
+                mine.backoff.failed(steady_clock::now(), concat(started.error().error_type, ": ",
+                                                                started.error().error_message));
+            }
             fail_waiters(mine, started.error());
         }
         discard(fresh);
@@ -177,7 +193,7 @@ task<void> dispatcher::start_one(warm_sandbox& fresh) {
 // A failed start is the outcome of the call that it was for; where no other sandbox is there or on
 // its way, it is the outcome of all that wait, since a next start would only repeat it.
 void dispatcher::fail_waiters(pool& which, const faas::outcome& why) {
-    std::size_t count = which.running.empty() && which.starting == 0 ? which.waiters.size() : 1;
+    std::size_t count = which.has_prospects() ? 1 : which.waiters.size();
     while (count-- > 0 && !which.waiters.empty()) {
         waiter& next = *which.waiters.front();
         which.waiters.pop_front();
@@ -187,8 +203,19 @@ void dispatcher::fail_waiters(pool& which, const faas::outcome& why) {
     }
 }
 
+// Until the pause has passed, those who have no other sandbox to wait for are told so.
+void dispatcher::refuse_crash_loop(pool& which) {
+    if (which.waiters.empty() || which.has_prospects()) {
+        return;
+    }
+    statistics_.crash_loop_refusals += which.waiters.size();
+    fail_waiters(which, failure_outcome(faas::error_type::crash_loop,
+                                        which.backoff.message(steady_clock::now())));
+}
+
 // Ends a sandbox that nobody uses. Its memory counts until it is gone.
 void dispatcher::discard(warm_sandbox& which) {
+    which.life.become(sandbox_state::ending);
     const auto found = sandboxes_.find(&which);
     ++ending_;
     ending_mb_ += which.target().memory_mb;
@@ -199,6 +226,7 @@ void dispatcher::discard(warm_sandbox& which) {
 task<void> dispatcher::end_one(std::unique_ptr<warm_sandbox> which) {
     const std::int64_t memory_mb = which->target().memory_mb;
     co_await which->end();
+    which->life.become(sandbox_state::gone);
     // Its eviction may have left its pool with nothing.
     if (pool* home = find_pool(which->target())) {
         drop_if_unused(*home);
@@ -208,32 +236,6 @@ task<void> dispatcher::end_one(std::unique_ptr<warm_sandbox> which) {
     ending_mb_ -= memory_mb;
     memory_used_mb_ -= memory_mb;
     serve_starved();
-}
-
-// Ends sandboxes that were idle for too long, or whose process has ended meanwhile.
-task<void> dispatcher::expire_idle() {
-    while (!finishing_) {
-        deadline next = never;
-        const steady_time now = steady_clock::now();
-        std::vector<warm_sandbox*> over;
-        for (auto& [key, each] : pools_) {
-            std::erase_if(each->idle, [&](warm_sandbox* idle_one) {
-                const deadline due = idle_one->idle_since + options_.idle_ttl;
-                if (due <= now || idle_one->ended()) {
-                    over.push_back(idle_one);
-                    return true;
-                }
-                next = std::min(next, due);
-                return false;
-            });
-        }
-        for (warm_sandbox* each : over) {
-            ++statistics_.expired;
-            discard(*each);  // end_one() drops the pool
-        }
-        expiry_due_ = next;
-        [[maybe_unused]] const auto woken = co_await idle_changed_.wait(next);
-    }
 }
 
 }  // namespace hearth::worker

@@ -8,6 +8,7 @@
 
 #include "coro/event.h"
 #include "worker/dispatcher.h"
+#include "worker/start_backoff.h"
 
 // Private to the dispatcher's own files.
 
@@ -21,7 +22,7 @@ struct dispatcher::waiter {
     std::optional<refusal> refused;
 };
 
-// One revision's calls and sandboxes. It exists while it has any of them.
+// One revision's calls and sandboxes. It exists while it has any of them, or failures to remember.
 struct dispatcher::pool {
     static constexpr double start_ms_guess = 25;  // before the first start was measured
 
@@ -32,6 +33,9 @@ struct dispatcher::pool {
     std::vector<warm_sandbox*> idle;  // most recently used last
     std::unordered_map<warm_sandbox*, steady_time> running;
     std::size_t starting = 0;
+    std::size_t settling = 0;  // released, not yet known to be clean
+    std::uint64_t calls = 0;   // since the pool is there
+    start_backoff backoff;
     double service_ms = 0;
     double start_ms = start_ms_guess;
     bool retired = false;
@@ -39,8 +43,13 @@ struct dispatcher::pool {
     bool growing = false;  // regrow() looks after it
 
     // Has callers and nothing that will ever serve them.
-    [[nodiscard]] bool is_stuck() const {
-        return starved && !waiters.empty() && running.empty() && starting == 0;
+    [[nodiscard]] bool is_stuck() const { return starved && !waiters.empty() && !has_prospects(); }
+    // A sandbox that may serve those that wait.
+    [[nodiscard]] bool has_prospects() const {
+        return !running.empty() || starting > 0 || settling > 0;
+    }
+    [[nodiscard]] std::size_t live() const {
+        return running.size() + idle.size() + starting + settling;
     }
 };
 

@@ -1,5 +1,8 @@
 #include "worker/error_report.h"
 
+#include <csignal>
+#include <cstring>
+
 #include "base/concat.h"
 #include "base/json.h"
 
@@ -14,6 +17,7 @@ faas::outcome failure_outcome(std::string_view type, std::string message) {
     faas::outcome failed;
     failed.status = faas::invocation_status::failed;
     failed.error_type = type;
+    failed.failure = faas::kind_of(type);
     failed.error_message = std::move(message);
     return failed;
 }
@@ -29,7 +33,7 @@ faas::outcome checked_result(std::string text) {
     return succeeded;
 }
 
-faas::outcome reported_failure(std::string_view text) {
+faas::outcome reported_failure(std::string_view text, bool importing) {
     faas::outcome failed = failure_outcome(faas::error_type::protocol_violation,
                                            "the sandbox reported an error of unknown shape");
     std::string type;
@@ -47,11 +51,40 @@ faas::outcome reported_failure(std::string_view text) {
         }
     });
     if (scanned && well_formed && !type.empty() && type.size() <= type_bytes_max) {
+        failed.failure = faas::kind_of_reported(type, importing);
         failed.error_type = std::move(type);
         failed.error_message = std::move(message);
         failed.stack_trace_json = std::move(stack);
     }
     return failed;
+}
+
+faas::outcome out_of_memory_outcome(const faas::function& target) {
+    return failure_outcome(faas::error_type::out_of_memory,
+                           concat("Runtime exited: out of memory at the limit of ",
+                                  target.memory_mb, " MB; give the function more memoryMb"));
+}
+
+faas::outcome exit_outcome(const sandbox::exited_packet& exit, const faas::function& target) {
+    if (exit.oom_kills > 0) {
+        return out_of_memory_outcome(target);
+    }
+    if (exit.kind != sandbox::exit_kind::signal) {
+        return failure_outcome(faas::error_type::exited,
+                               concat("Runtime exited with error: exit status ", exit.value,
+                                      "; a handler ends by returning"));
+    }
+    if (exit.value == SIGSYS) {
+        return failure_outcome(
+            faas::error_type::policy_violation,
+            "Runtime exited with error: signal 31 (SIGSYS): the function made a system call that "
+            "no sandbox may make; docs/sandbox.md lists what is allowed");
+    }
+    const char* name = ::sigabbrev_np(exit.value);
+    return failure_outcome(
+        faas::error_type::crashed,
+        concat("Runtime exited with error: signal ", exit.value, " (SIG",
+               name == nullptr ? "?" : name, "); its logs and its native libraries may tell why"));
 }
 
 sandbox::init_parameters init_parameters_of(const faas::function& target) {

@@ -5,6 +5,7 @@
 
 #include "faas/invocation.h"
 #include "sandbox/frame.h"
+#include "sandbox/protocol.h"
 
 namespace hearth::worker {
 
@@ -15,8 +16,14 @@ namespace hearth::worker {
 // A result frame: success when it is one valid JSON value, a protocol violation otherwise.
 [[nodiscard]] faas::outcome checked_result(std::string json);
 
-// An error or init_error frame's JSON; a protocol violation when it is not of the documented shape.
-[[nodiscard]] faas::outcome reported_failure(std::string_view json);
+// An error frame's JSON, or an init_error frame's; a protocol violation when it is not of the
+// documented shape.
+[[nodiscard]] faas::outcome reported_failure(std::string_view json, bool importing = false);
+
+// The process ended by itself, by a signal or by the kernel.
+[[nodiscard]] faas::outcome exit_outcome(const sandbox::exited_packet& exit,
+                                         const faas::function& target);
+[[nodiscard]] faas::outcome out_of_memory_outcome(const faas::function& target);
 
 [[nodiscard]] sandbox::init_parameters init_parameters_of(const faas::function& target);
 

@@ -55,6 +55,7 @@ void output_capture::begin_invocation() {
     capturing_ = false;
     drain(final_bytes_max);
     kept_.clear();
+    written_ = 0;
     cut_ = false;
     capturing_ = true;
 }
@@ -95,6 +96,7 @@ bool output_capture::drain(std::size_t limit) {
 void output_capture::keep(const char* data, std::size_t size) {
     if (capturing_) {
         const std::size_t room = faas::log_bytes_max - kept_.size();
+        written_ += size;
         cut_ = cut_ || size > room;
         kept_.append(data, std::min(size, room));
     }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 
 #include "base/unique_fd.h"
@@ -9,6 +10,10 @@
 #include "uring/multishot.h"
 
 namespace hearth::worker {
+
+// Of one call: beyond it the call counts as a flood. What it prints is dropped as before; this is
+// for operators to know of.
+inline constexpr std::uint64_t output_flood_bytes = 16U << 20;
 
 // What a sandbox writes to stdout and stderr. The pipe is always being drained, so that a function
 // never blocks on it; of each invocation the first faas::log_bytes_max bytes are kept, cut at a
@@ -23,6 +28,8 @@ public:
     task<void> stop();
 
     void begin_invocation();
+    // More than output_flood_bytes came since begin_invocation().
+    [[nodiscard]] bool flooded() const noexcept { return written_ > output_flood_bytes; }
     // Takes what was written before this call, as valid UTF-8.
     [[nodiscard]] std::string end_invocation();
 
@@ -34,6 +41,7 @@ private:
     unique_fd pipe_;
     uring::readiness readable_;
     std::string kept_;
+    std::uint64_t written_ = 0;  // in this invocation
     bool capturing_ = false;
     bool cut_ = false;
     bool ended_ = false;

@@ -1,28 +1,21 @@
 #include "worker/sandbox.h"
 
+#include <algorithm>
 #include <array>
-#include <cerrno>
-#include <charconv>
-#include <cstring>
-
-#include <fcntl.h>
-#include <sys/socket.h>
-#include <unistd.h>
+#include <cstdio>
 
 #include "base/concat.h"
 #include "base/ids.h"
-#include "base/json.h"
 #include "base/log.h"
-#include "sandbox/frame.h"
-#include "uring/operation.h"
+#include "coro/wait_list.h"
 #include "worker/error_report.h"
 
 namespace hearth::worker {
 namespace {
 
-constexpr seconds exit_wait{10};                // for a killed sandbox to be gone
-constexpr seconds self_exit_wait{2};            // for one that closed its stream to end by itself
-constexpr std::size_t first_read_bytes = 4096;  // most answers fit, so that one receive is enough
+constexpr seconds exit_wait{10};      // for a killed sandbox to be gone
+constexpr seconds self_exit_wait{2};  // for one that closed its stream to end by itself
+constexpr double usec_per_ms = 1000;
 
 double elapsed_ms(steady_time since) {
     return std::chrono::duration<double, std::milli>(steady_clock::now() - since).count();
@@ -33,28 +26,37 @@ task<void> watch_output(output_capture& output, event& done) {
     done.set();
 }
 
+std::string timeout_message(bool starting, std::int64_t timeout_ms) {
+    constexpr double ms_per_s = 1000;
+    const double limit_s = starting ? static_cast<double>(init_timeout.count())
+                                    : static_cast<double>(timeout_ms) / ms_per_s;
+    char text[128];
+    std::snprintf(text, sizeof text, "%s timed out after %.2f seconds; %s",
+                  starting ? "Init" : "Task", limit_s,
+                  starting ? "import less, or later" : "give the function a larger timeoutMs");
+    return text;
+}
+
 }  // namespace
 
-struct warm_sandbox::answer {
-    sandbox::frame_type type;
-    std::string payload;
-};
-
-warm_sandbox::warm_sandbox(uring::ring& home, sandbox_manager& manager, scope& tasks,
+warm_sandbox::warm_sandbox(const sandbox_surroundings& around, scope& tasks,
                            std::shared_ptr<const faas::function> target)
-    : home_(home), manager_(manager), tasks_(tasks), target_(std::move(target)) {
-    id_ = manager_.add(events_);
+    : around_(around), tasks_(tasks), target_(std::move(target)) {
+    id_ = around_.manager.add(events_);
 }
 
 warm_sandbox::~warm_sandbox() {
-    manager_.forget(id_);
+    around_.manager.forget(id_);
 }
 
 task<result<>> warm_sandbox::launch(const code_directory& code, deadline until) {
     sandbox::create_packet wanted;
     wanted.header.sandbox_id = id_;
     wanted.memory_mb = static_cast<std::uint32_t>(target_->memory_mb);
-    auto sent = co_await manager_.create(wanted, code.descriptor.get(), until);
+    wanted.cpu_millis = cpu_millis_of(target_->memory_mb, around_.cpu_floor_millis);
+    wanted.family = target_->runtime == faas::numpy_runtime ? sandbox::zygote_family::numpy
+                                                            : sandbox::zygote_family::standard;
+    auto sent = co_await around_.manager.create(wanted, code.descriptor.get(), until);
     if (!sent) {
         co_return sent;
     }
@@ -71,15 +73,15 @@ task<result<>> warm_sandbox::launch(const code_directory& code, deadline until) 
     if (!events_.control_stream) {
         co_return fail(errc::unavailable, "the sandbox ended before it was made");
     }
-    control_ = std::move(events_.control_stream);
-    output_ = std::make_unique<output_capture>(home_, std::move(events_.output));
+    stream_ = control_stream(std::move(events_.control_stream));
+    output_ = std::make_unique<output_capture>(around_.home, std::move(events_.output));
     tasks_.spawn(watch_output(*output_, output_done_));
     co_return result<>{};
 }
 
 task<std::expected<void, faas::outcome>> warm_sandbox::start(const code_directory& code) {
-    const steady_time began = steady_clock::now();
-    const deadline until = began + init_timeout;
+    born_ = steady_clock::now();
+    const deadline until = born_ + init_timeout;
     auto launched = co_await launch(code, until);
     if (!launched) {
         faas::outcome failed =
@@ -94,30 +96,34 @@ task<std::expected<void, faas::outcome>> warm_sandbox::start(const code_director
         co_return std::unexpected(
             failure_outcome(faas::error_type::start_failed, std::move(frame.error().message)));
     }
-    auto sent = co_await send(*frame, {}, until);
-    result<answer> received = fail(errc::closed, "");
+    auto sent = co_await stream_.send(*frame, {}, until);
+    result<control_stream::answer> received = fail(errc::closed, "");
     if (sent) {
-        received = co_await receive_answer(nonce, until);
+        received = co_await stream_.receive(nonce, until);
     } else {
         received = propagate(sent);
     }
     faas::outcome failed;
     if (received && received->type == sandbox::frame_type::ready) {
-        init_ms_ = elapsed_ms(began);
+        init_ms_ = elapsed_ms(born_);
         healthy_ = true;
+        expected_tasks_ = tasks_now();
+        expected_processes_ = processes_now();
+        measure(failed);
         co_return std::expected<void, faas::outcome>{};
     }
     if (received && received->type == sandbox::frame_type::init_error) {
-        failed = reported_failure(received->payload);
+        failed = reported_failure(received->payload, true);
     } else if (received) {
         failed = failure_outcome(faas::error_type::protocol_violation,
                                  "the sandbox answered out of turn");
     } else {
         failed = co_await explain_failure(std::move(received.error()), true);
     }
+    measure(failed);
+    report(failed);
     failed.logs = output_->end_invocation();
-    failed.memory_mb_peak = memory_peak_mb();
-    failed.init_ms = elapsed_ms(began);
+    failed.init_ms = elapsed_ms(born_);
     failed.cold_start = true;
     co_return std::unexpected(std::move(failed));
 }
@@ -126,16 +132,17 @@ task<faas::outcome> warm_sandbox::invoke(const faas::invocation& call, deadline 
     const steady_time began = steady_clock::now();
     const std::uint64_t nonce = random_u64();
     const auto left = std::chrono::duration_cast<milliseconds>(until - began);
+    last_request_id_ = call.request_id;
     output_->begin_invocation();
     auto head = sandbox::encode_invoke_head(nonce, wall_clock_ms() + left.count(), call.request_id,
                                             call.event.size());
-    result<answer> received = fail(errc::internal, "");
+    result<control_stream::answer> received = fail(errc::internal, "");
     if (!head) {
         received = propagate(head);
-    } else if (auto sent = co_await send(*head, call.event, until); !sent) {
+    } else if (auto sent = co_await stream_.send(*head, call.event, until); !sent) {
         received = propagate(sent);
     } else {
-        received = co_await receive_answer(nonce, until);
+        received = co_await stream_.receive(nonce, until);
     }
     const double duration_ms = elapsed_ms(began);
     faas::outcome end;
@@ -144,35 +151,148 @@ task<faas::outcome> warm_sandbox::invoke(const faas::invocation& call, deadline 
     } else if (received->type == sandbox::frame_type::result) {
         end = checked_result(std::move(received->payload));
     } else if (received->type == sandbox::frame_type::error) {
-        end = reported_failure(received->payload);
+        end = reported_failure(received->payload, false);
     } else {
         end = failure_outcome(faas::error_type::protocol_violation,
                               "the sandbox answered out of turn");
     }
-    // After sys.exit the process ends once it has said so, which would be the next call's failure.
-    if (end.error_type == faas::error_type::protocol_violation ||
-        end.error_type == faas::error_type::exited) {
-        healthy_ = false;
-    }
+    ++served;
+    measure(end);
     end.logs = output_->end_invocation();
     end.duration_ms = duration_ms;
-    end.memory_mb_peak = memory_peak_mb();
-    ++served;
+    report(end);
+    if (output_->flooded()) {
+        around_.found.report(violation::output_flood, *target_, last_request_id_,
+                             concat("more than ", output_flood_bytes, " bytes in one call"));
+    }
+    // After sys.exit the process ends once it has said so, which would be the next call's failure.
+    healthy_ = healthy_ && end.failure != faas::failure_kind::protocol &&
+               end.failure != faas::failure_kind::exit &&
+               end.failure != faas::failure_kind::out_of_memory;
     co_return end;
 }
 
+// What the call used, from the files of the sandbox's cgroups. A child that was killed for memory
+// makes the call one that was out of memory, whatever the handler made of it: where the kernel ends
+// the sandbox as a whole, there is no other answer either.
+void warm_sandbox::measure(faas::outcome& end) {
+    constexpr std::uint64_t bytes_per_mb = 1 << 20;
+    std::uint64_t peak = 0;
+    std::uint64_t cpu_usec = cpu_usec_;
+    if (events_.exit) {
+        peak = events_.exit->memory_peak_bytes;
+        cpu_usec = events_.exit->cpu_usec;
+    } else {
+        peak = events_.shown.read(sandbox::gauge::memory_peak).value_or(0);
+        cpu_usec = events_.shown.read(sandbox::gauge::cpu_time).value_or(cpu_usec);
+        const std::uint64_t limit = static_cast<std::uint64_t>(target_->memory_mb) * bytes_per_mb;
+        // Nobody is killed far from the limit, so that the count is read by those alone who were
+        // close. The kernel charges in steps, of a huge page at most.
+        constexpr std::uint64_t close_bytes = 4 * bytes_per_mb;
+        if (peak + close_bytes > limit) {
+            const auto kills = events_.shown.read(sandbox::gauge::memory_events);
+            if (kills.value_or(0) > oom_kills_) {
+                oom_kills_ = *kills;
+                healthy_ = false;
+                explained_ = true;
+                end = out_of_memory_outcome(*target_);
+            }
+        }
+    }
+    end.memory_mb_peak = static_cast<std::int64_t>((peak + bytes_per_mb - 1) / bytes_per_mb);
+    end.cpu_ms = static_cast<double>(cpu_usec - std::min(cpu_usec, cpu_usec_)) / usec_per_ms;
+    cpu_usec_ = cpu_usec;
+}
+
+void warm_sandbox::report(const faas::outcome& end) {
+    const auto tell = [&](violation kind) {
+        around_.found.report(kind, *target_, last_request_id_, end.error_message);
+    };
+    if (end.failure == faas::failure_kind::protocol) {
+        tell(violation::protocol);
+    } else if (end.failure == faas::failure_kind::policy) {
+        tell(violation::policy);
+    } else if (end.failure == faas::failure_kind::out_of_memory) {
+        tell(violation::out_of_memory);
+    }
+}
+
 bool warm_sandbox::ready_for_call() const noexcept {
-    char unasked = 0;
-    return healthy_ && !ended() &&
-           ::recv(control_.get(), &unasked, sizeof unasked, MSG_PEEK | MSG_DONTWAIT) < 0 &&
-           errno == EAGAIN;
+    return healthy_ && !ended() && stream_.is_silent();
+}
+
+std::uint64_t warm_sandbox::tasks_now() const noexcept {
+    const auto tasks = events_.shown.read(sandbox::gauge::tasks);
+    return tasks ? *tasks : processes_now();
+}
+
+std::uint64_t warm_sandbox::processes_now() const noexcept {
+    return events_.shown.read(sandbox::gauge::processes).value_or(0);
+}
+
+// Equal counts prove nothing where there are threads: one that ended may have made room for a
+// process. Init and a Python of one thread cannot be fewer.
+bool warm_sandbox::has_more_running() noexcept {
+    constexpr std::uint64_t init_and_python = 2;
+    const std::uint64_t tasks = tasks_now();
+    if (tasks <= init_and_python) {
+        expected_tasks_ = tasks;
+        return false;
+    }
+    if (tasks > expected_tasks_ || processes_now() > expected_processes_) {
+        return true;
+    }
+    expected_tasks_ = tasks;
+    return false;
+}
+
+task<bool> warm_sandbox::settle() {
+    // Joined threads and children that were waited for leave the count some microseconds later.
+    constexpr std::array pauses{microseconds(100), microseconds(200), microseconds(400),
+                                microseconds(800)};
+    for (const microseconds pause : pauses) {
+        [[maybe_unused]] const auto slept = co_await sleep_until(after(pause));
+        if (!has_more_running()) {
+            co_return true;
+        }
+    }
+    const std::uint64_t processes = processes_now();
+    const bool told_apart = static_cast<bool>(events_.shown[sandbox::gauge::processes]);
+    if (processes > expected_processes_ || !told_apart) {
+        around_.found.report(violation::strays, *target_, last_request_id_,
+                             concat(processes - expected_processes_,
+                                    " processes were left behind; the sandbox is ended"));
+        co_return false;
+    }
+    expected_tasks_ = tasks_now();
+    co_return true;
+}
+
+bool warm_sandbox::is_worn_out(const recycling_limits& limits) {
+    if (served >= limits.calls || steady_clock::now() - born_ >= limits.age) {
+        return true;
+    }
+    if (!is_due_for_a_look(served)) {
+        return false;
+    }
+    const holdings now = look();
+    if (served == 1) {
+        first_look_ = now;
+    }
+    return have_grown_too_far(first_look_, now, most_of(target_->memory_mb));
+}
+
+holdings warm_sandbox::look() const {
+    return {.memory_bytes = events_.shown.read(sandbox::gauge::memory_stat).value_or(0),
+            .open_files = events_.shown.open_files().value_or(0),
+            .tasks = tasks_now()};
 }
 
 void warm_sandbox::kill() {
     healthy_ = false;
     killed_ = true;
     if (!events_.ended.is_set()) {
-        manager_.kill(id_);
+        around_.manager.kill(id_);
     }
 }
 
@@ -182,146 +302,61 @@ task<void> warm_sandbox::end() {
         while (!co_await events_.ended.wait(after(exit_wait))) {
             log::warning("a killed sandbox has not ended yet", {{"functionId", target_->id}});
         }
+        report_end();
     }
     if (output_ != nullptr) {
         co_await output_->stop();
         [[maybe_unused]] const auto done = co_await output_done_.wait();
     }
-    control_.reset();
+    stream_.close();
 }
 
-task<result<>> warm_sandbox::send(std::string_view head, std::string_view body, deadline until) {
-    std::array<iovec, 2> parts{{{const_cast<char*>(head.data()), head.size()},
-                                {const_cast<char*>(body.data()), body.size()}}};
-    std::size_t left = head.size() + body.size();
-    std::span<iovec> unsent(parts);
-    while (left > 0) {
-        auto count = co_await uring::send_message(control_.get(), unsent, until);
-        if (!count) {
-            co_return propagate(count);
-        }
-        left -= *count;
-        for (std::size_t taken = *count; left > 0 && taken > 0;) {
-            const std::size_t step = std::min(taken, unsent.front().iov_len);
-            unsent.front().iov_base = static_cast<char*>(unsent.front().iov_base) + step;
-            unsent.front().iov_len -= step;
-            taken -= step;
-            if (unsent.front().iov_len == 0 && unsent.size() > 1) {
-                unsent = unsent.subspan(1);
-            }
-        }
+// What only its end tells, or what happened between calls.
+void warm_sandbox::report_end() {
+    if (!events_.exit) {
+        return;
     }
-    co_return result<>{};
-}
-
-task<result<warm_sandbox::answer>> warm_sandbox::receive_answer(std::uint64_t nonce,
-                                                                deadline until) {
-    std::array<std::byte, first_read_bytes> first;
-    std::size_t filled = 0;
-    while (filled < sandbox::frame_header_size) {
-        auto count =
-            co_await uring::receive(control_.get(), std::span(first).subspan(filled), until);
-        if (!count) {
-            co_return propagate(count);
-        }
-        if (*count == 0) {
-            co_return fail(errc::closed, "the process ended");
-        }
-        filled += *count;
+    if (events_.exit->pids_refused > 0) {
+        around_.found.report(violation::pids_limit, *target_, last_request_id_,
+                             concat(events_.exit->pids_refused, " forks ended at the limit of ",
+                                    sandbox::pids_default, " processes and threads"));
     }
-    auto header = sandbox::decode_answer_header(first);
-    if (!header) {
-        co_return fail(errc::protocol, std::move(header.error().message));
+    if (!explained_ && events_.exit->killed_on_request == 0) {
+        report(exit_outcome(*events_.exit, *target_));
     }
-    const std::size_t early = filled - sandbox::frame_header_size;
-    if (header->nonce != nonce || early > header->payload_length) {
-        co_return fail(errc::protocol, "an answer to nothing that was asked");
-    }
-    answer received{header->type, std::string()};
-    // The lambda's own second parameter is no use: libstdc++ 12 passes the capacity that it rounded
-    // the size up to.
-    const std::size_t length = header->payload_length;
-    received.payload.resize_and_overwrite(length, [&](char* data, std::size_t) {
-        std::memcpy(data, first.data() + sandbox::frame_header_size, early);
-        return length;
-    });
-    for (std::size_t have = early; have < received.payload.size();) {
-        auto rest = std::as_writable_bytes(std::span(received.payload)).subspan(have);
-        auto count = co_await uring::receive(control_.get(), rest, until, MSG_WAITALL);
-        if (!count) {
-            co_return propagate(count);
-        }
-        if (*count == 0) {
-            co_return fail(errc::closed, "the process ended");
-        }
-        have += *count;
-    }
-    co_return received;
 }
 
 // Kills the sandbox and tells why its answer did not come.
 task<faas::outcome> warm_sandbox::explain_failure(error reason, bool starting) {
     healthy_ = false;
+    explained_ = true;
     if (reason.code == errc::deadline_exceeded) {
-        manager_.kill(id_);
+        around_.manager.kill(id_);
         [[maybe_unused]] const auto gone = co_await events_.ended.wait(after(exit_wait));
-        const double limit_s = starting ? static_cast<double>(init_timeout.count())
-                                        : static_cast<double>(target_->timeout_ms) / 1000;
-        char text[64];
-        std::snprintf(text, sizeof text, "%s timed out after %.2f seconds",
-                      starting ? "Init" : "Task", limit_s);
-        co_return failure_outcome(faas::error_type::timed_out, text);
+        co_return failure_outcome(faas::error_type::timed_out,
+                                  timeout_message(starting, target_->timeout_ms));
     }
     if (reason.code == errc::protocol || reason.code == errc::too_large) {
-        manager_.kill(id_);
+        around_.manager.kill(id_);
         co_return failure_outcome(faas::error_type::protocol_violation, std::move(reason.message));
     }
     // The stream ended: so did the process, unless it only closed its end and goes on.
     auto gone = co_await events_.ended.wait(after(self_exit_wait));
     if (!gone) {
-        manager_.kill(id_);
+        around_.manager.kill(id_);
         [[maybe_unused]] const auto ended = co_await events_.ended.wait(after(exit_wait));
         co_return failure_outcome(faas::error_type::exited,
                                   "Runtime exited without providing a reason");
     }
-    co_return exit_outcome();
-}
-
-faas::outcome warm_sandbox::exit_outcome() const {
-    if (!events_.exit) {
-        return failure_outcome(faas::error_type::exited,
-                               "Runtime exited without providing a reason");
-    }
     if (killed_) {
-        return failure_outcome(faas::error_type::exited, "ended by Hearth, which is shutting down");
+        co_return failure_outcome(faas::error_type::exited,
+                                  "ended by Hearth, which is shutting down");
     }
-    const sandbox::exited_packet& exit = *events_.exit;
-    if (exit.oom_kills > 0) {
-        return failure_outcome(faas::error_type::out_of_memory,
-                               concat("Runtime exited: out of memory at the limit of ",
-                                      target_->memory_mb, " MB; give the function more memoryMb"));
+    if (!events_.exit) {
+        co_return failure_outcome(faas::error_type::exited,
+                                  "Runtime exited without providing a reason");
     }
-    if (exit.kind == sandbox::exit_kind::signal) {
-        const char* name = ::sigabbrev_np(exit.value);
-        return failure_outcome(faas::error_type::crashed,
-                               concat("Runtime exited with error: signal ", exit.value, " (SIG",
-                                      name == nullptr ? "?" : name, ")"));
-    }
-    return failure_outcome(faas::error_type::exited,
-                           concat("Runtime exited with error: exit status ", exit.value));
-}
-
-std::int64_t warm_sandbox::memory_peak_mb() const {
-    constexpr std::int64_t bytes_per_mb = 1 << 20;
-    if (events_.exit) {
-        return static_cast<std::int64_t>(events_.exit->memory_peak_bytes) / bytes_per_mb;
-    }
-    char text[32];
-    const ssize_t count =
-        events_.memory_peak ? ::pread(events_.memory_peak.get(), text, sizeof text, 0) : 0;
-    std::int64_t bytes = 0;
-    std::from_chars(text, text + std::max<ssize_t>(count, 0), bytes);
-    return (bytes + bytes_per_mb - 1) / bytes_per_mb;
+    co_return exit_outcome(*events_.exit, *target_);
 }
 
 }  // namespace hearth::worker

@@ -122,7 +122,7 @@ void sandbox_manager::deliver(sandbox::received_event received) {
     if (std::holds_alternative<sandbox::created_packet>(received.what)) {
         events.control_stream = std::move(received.control_stream);
         events.output = std::move(received.output);
-        events.memory_peak = std::move(received.memory_peak);
+        events.shown = std::move(received.shown);
         events.answered.set();
     } else if (auto* failed = std::get_if<sandbox::create_failed_packet>(&received.what)) {
         events.failure = *failed;

@@ -23,7 +23,7 @@ public:
     std::optional<sandbox::create_failed_packet> failure;
     unique_fd control_stream;
     unique_fd output;
-    unique_fd memory_peak;
+    sandbox::gauges shown;
     event ended;  // exited has come, or sandboxd is gone
     std::optional<sandbox::exited_packet> exit;
     std::function<void()> on_end;  // called once when `ended` is set, unless empty

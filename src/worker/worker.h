@@ -2,13 +2,12 @@
 
 #include <memory>
 
-#include <prometheus/counter.h>
-#include <prometheus/histogram.h>
 #include <prometheus/registry.h>
 
 #include "coro/thread_pool.h"
 #include "faas/ports.h"
 #include "worker/dispatcher.h"
+#include "worker/instruments.h"
 
 namespace hearth::worker {
 
@@ -42,8 +41,6 @@ public:
     void refresh_gauges();
 
 private:
-    struct instruments;
-
     worker(uring::ring& home, sandbox::client sandboxes, std::unique_ptr<code_cache> code,
            prometheus::Registry& metrics, const worker_options& options);
     task<result<faas::outcome>> run(const faas::invocation& call, deadline until);
@@ -51,8 +48,9 @@ private:
     scope tasks_;
     std::unique_ptr<sandbox_manager> sandboxes_;
     std::unique_ptr<code_cache> code_;
+    instruments instruments_;
+    violations violations_;
     std::unique_ptr<dispatcher> dispatch_;
-    std::shared_ptr<instruments> instruments_;
     std::size_t active_ = 0;
     wait_list finished_;
     bool draining_ = false;

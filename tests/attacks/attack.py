@@ -57,26 +57,42 @@ def succeeds_if(condition):
     return check
 
 
+# What the audit names for a call that ended with this error type.
+AUDITED = {"Sandbox.ProtocolViolation": "protocol", "Sandbox.PolicyViolation": "policy",
+           "Runtime.OutOfMemory": "out_of_memory"}
+
+
 def fails_with(kind, words="", message=None):
     """The call ends with this error type, and the message has the words."""
+    kinds = kind if isinstance(kind, tuple) else (kind,)
+    named = [AUDITED[each] for each in kinds if each in AUDITED]
 
     def check(test, body):
         test.assertEqual(body["status"], "FAILED", body)
-        test.assertIn(body["error"]["type"], kind if isinstance(kind, tuple) else (kind,), body)
+        test.assertIn(body["error"]["type"], kinds, body)
         test.assertIn(words, body["error"]["message"], body)
         if message is not None:
             test.assertEqual(body["error"]["message"], message)
 
+    check.violations = tuple(named) if len(kinds) == 1 else frozenset(named)
     return check
 
 
-Group = collections.namedtuple("Group", "number title attack check event settings")
+VIOLATIONS = ("protocol", "policy", "out_of_memory", "pids_limit", "strays", "output_flood")
+
+Group = collections.namedtuple("Group", "number title attack check event violations settings")
 
 
-def group(number, title, attack, check, event=None, **settings):
+def group(number, title, attack, check, event=None, violations=None, **settings):
     """One entry of a module's table: the group's number, what must hold, the hostile function's
-    name, its judge; the event's other members; upload fields such as memoryMb."""
-    return Group(number, title, attack, check, event or {}, settings)
+    name, its judge; the event's other members; upload fields such as memoryMb. `violations` are
+    the kinds that the audit names for it, each once: a kind, several, or (); a frozenset is a
+    choice, where the outcome is one too. Unless told, what belongs to the judge's error type."""
+    if violations is None:
+        violations = getattr(check, "violations", ())
+    if isinstance(violations, str):
+        violations = (violations,)
+    return Group(number, title, attack, check, event or {}, violations, settings)
 
 
 def descriptors_of(pid):
@@ -220,6 +236,7 @@ class AttackTest(ServerTest):
 
     def check_group(self, which):
         failed = self.client.metrics()['hearth_invocations_total{status="failed"}']
+        audited = self.violations_counted()
         function_id = self.upload_attack(name=f"attack-{which.number}", **which.settings)
         try:
             body = self.run_beside_innocent(function_id, {"attack": which.attack, **which.event})
@@ -230,4 +247,28 @@ class AttackTest(ServerTest):
         finally:
             self.retire(function_id)
         self.assert_nothing_left()
+        self.assert_audited(which, function_id, audited)
         return body
+
+    def violations_counted(self):
+        metrics = self.client.metrics()
+        return {kind: metrics[f'hearth_sandbox_violations_total{{kind="{kind}"}}']
+                for kind in VIOLATIONS}
+
+    def assert_audited(self, which, function_id, before):
+        """Each violation that is named is counted once and told once, with all that names it."""
+        lines = [line for line in self.server.log_lines()
+                 if line["msg"] == "sandbox violation" and line["functionId"] == function_id]
+        kinds = sorted(line["kind"] for line in lines)
+        if isinstance(which.violations, frozenset):
+            self.assertLessEqual(set(kinds), which.violations, lines)
+            self.assertEqual(len(kinds), len(set(kinds)), lines)
+        else:
+            self.assertEqual(kinds, sorted(which.violations), lines)
+        counted = {kind: count - before[kind]
+                   for kind, count in self.violations_counted().items() if count != before[kind]}
+        self.assertEqual(counted, dict.fromkeys(kinds, 1))
+        for line in lines:
+            self.assertEqual(line["functionName"], f"attack-{which.number}", line)
+            self.assertEqual(line["revision"], 1, line)
+            self.assertTrue(line["requestId"] and line["details"], line)

@@ -14,7 +14,7 @@ def split(test, result, denied, absent):
                      {"EPERM": sorted(denied), "ENOSYS": sorted(absent)})
 
 
-SIGSYS = fails_with("Runtime.Crashed", "SIGSYS")
+SIGSYS = fails_with("Sandbox.PolicyViolation", "SIGSYS")
 
 
 class KernelTest(AttackTest):

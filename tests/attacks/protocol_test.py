@@ -121,7 +121,7 @@ class ProtocolTest(AttackTest):
               fails_with(("Runtime.MarshalError", "Sandbox.ProtocolViolation")),
               {"depth": 100_000}),
         group("64", "a flood of output is swallowed", "output_flood", succeeds_with("written"),
-              {"megabytes": FLOOD_MB}, timeoutMs=120_000),
+              {"megabytes": FLOOD_MB}, violations="output_flood", timeoutMs=120_000),
         group("65", "there are four descriptors and no more", "scan_descriptors",
               succeeds_with([0, 1, 2, 3])),
         group("65b", "urgent bytes change nothing", "urgent_bytes",
@@ -180,7 +180,8 @@ class ProtocolTest(AttackTest):
 
         before = resident_kb()
         body = self.check_group(group("64b", "", "output_flood", succeeds_with("written"),
-                                      {"megabytes": 128}, timeoutMs=60_000))
+                                      {"megabytes": 128}, violations="output_flood",
+                                      timeoutMs=60_000))
         self.assertLess(resident_kb() - before, GROWTH_KB_MAX)
         self.assertLess(len(body["logs"]), LOG_BYTES_MAX + 100)
         self.assertIn("log cut at", body["logs"])

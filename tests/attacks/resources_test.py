@@ -2,7 +2,6 @@
 """D: resources. The limits end the one that takes too much, and others are served meanwhile."""
 
 import os
-import unittest
 
 from attack import (AttackTest, cgroups_of, eventually, fails_with, group, main, processes_of,
                     read_text, succeeds_if, succeeds_with)
@@ -28,10 +27,13 @@ def ends_at(limit, verdict):
 class ResourcesTest(AttackTest):
     functions = "resources"
     groups = (
-        group("47", "forks end at the limit", "forks", ends_at(PROCESSES, "EAGAIN")),
+        group("47", "forks end at the limit", "forks", ends_at(PROCESSES, "EAGAIN"),
+              violations=("strays", "pids_limit")),
         group("47b", "a fork bomb ends with its time or its memory", "fork_bomb",
-              fails_with(("Sandbox.Timedout", "Runtime.OutOfMemory")), timeoutMs=2000),
-        group("48", "threads end at the limit", "threads", ends_at(PROCESSES, "EAGAIN")),
+              fails_with(("Sandbox.Timedout", "Runtime.OutOfMemory")),
+              violations=frozenset({"pids_limit", "out_of_memory"}), timeoutMs=2000),
+        group("48", "threads end at the limit", "threads", ends_at(PROCESSES, "EAGAIN"),
+              violations="pids_limit"),
         group("49", "memory ends at the limit", "allocate", OUT_OF_MEMORY),
         group("49b", "a childs memory is the functions", "allocate_in_a_child", OUT_OF_MEMORY),
         group("49c", "populated maps are counted", "allocate_by_map", OUT_OF_MEMORY),
@@ -56,7 +58,8 @@ class ResourcesTest(AttackTest):
               timeoutMs=700),
         group("53", "stopped processes end with their time", "stop_oneself", TIMED_OUT,
               timeoutMs=700),
-        group("54", "a daemon ends with its sandbox", "leave_a_daemon", succeeds_with("done")),
+        group("54", "a daemon ends with its sandbox", "leave_a_daemon", succeeds_with("done"),
+              violations="strays"),
         group("55", "init cannot be killed from inside", "kill_init",
               # Where Landlock scopes signals, a forked Python does not even reach its init.
               succeeds_if(lambda test, result: test.assertIn(
@@ -86,8 +89,6 @@ class ResourcesTest(AttackTest):
         self.assertEqual({name: max(values) for name, values in found.items() if min(values) > 0},
                          limits)
 
-    # A known gap, see docs/security.md; the mark fails the run once the gap is closed.
-    @unittest.expectedFailure
     def test_54b_nobody_serves_beside_a_stray_process(self):
         function_id = self.upload_attack(name="stray")
         self.addCleanup(self.client.request, "DELETE", f"/functions/{function_id}")

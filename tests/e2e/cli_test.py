@@ -14,7 +14,8 @@ from server import START_WAIT_S, binary
 
 DOCUMENTED = ("--listen", "--port", "--port-file", "--data-dir", "--api-key", "--threads",
               "--memory-budget", "--concurrency", "--jobs", "--rate-limit", "--grace",
-              "--idle-ttl", "--log-level", "--tls-cert", "--tls-key")
+              "--idle-ttl", "--freeze-after", "--recycle-calls", "--recycle-age", "--cpu-floor",
+              "--log-level", "--tls-cert", "--tls-key")
 
 
 def hearth(*arguments, environment=None):

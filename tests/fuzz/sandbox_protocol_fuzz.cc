@@ -14,7 +14,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (size == 0) {
         return 0;
     }
-    const std::size_t descriptors = data[0] % 5;
+    const std::size_t descriptors = data[0] % (packet_descriptors_max + 2);
     const auto packet = std::as_bytes(std::span(data + 1, size - 1));
     const auto same = [&](const auto& decoded) {
         const auto bytes = bytes_of(decoded);

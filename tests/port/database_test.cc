@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "base/concat.h"
+#include "embedded/invocation_log.h"
 #include "embedded/schema.h"
 #include "tests/port/embedded_fixtures.h"
 #include "tests/port/temporary_directory.h"
@@ -235,6 +236,24 @@ TEST_F(database_test, a_file_of_a_newer_hearth_is_refused_and_left_alone) {
     EXPECT_EQ(refused.code, errc::invalid_argument);
     EXPECT_THAT(refused.message, HasSubstr("newer Hearth"));
     EXPECT_THAT(refused.message, HasSubstr("999"));
+}
+
+TEST_F(database_test, a_file_of_the_first_version_is_raised_and_keeps_its_rows) {
+    open();
+    ASSERT_TRUE(loop_.run(database_->write(
+        [](connection& db) {
+            return db.run_script(
+                "INSERT INTO invocations (job_id, request_id, function_id, status, final, attempts,"
+                " created_at, updated_at) VALUES ('old', '', '', 'QUEUED', 0, 0, 1, 1);"
+                "ALTER TABLE invocations DROP COLUMN cpu_ms; PRAGMA user_version = 1");
+        },
+        soon())));
+    database_.reset();
+    database_ = open_database(path_);
+    embedded::invocation_log log(*database_, 10);
+    auto old = loop_.run(log.get("old", soon()));
+    ASSERT_TRUE(old) << old.error().message;
+    EXPECT_EQ(old->end.cpu_ms, 0);
 }
 
 TEST_F(database_test, another_programs_database_is_refused) {

@@ -45,6 +45,7 @@ protected:
         record.end.result_json = R"({"answer":42,"text":"ünï"})";
         record.end.logs = std::string("line 1\nnul \0 and \xff bytes\n", 25);
         record.end.duration_ms = 12.75;
+        record.end.cpu_ms = 3.25;
         record.end.init_ms = 101.5;
         record.end.cold_start = true;
         record.end.memory_mb_peak = 77;
@@ -121,6 +122,7 @@ TYPED_TEST_P(invocation_log_conformance, an_outcome_is_kept_with_every_field) {
     EXPECT_EQ(stored.end.result_json, record.end.result_json);
     EXPECT_EQ(stored.end.logs, record.end.logs);
     EXPECT_EQ(stored.end.duration_ms, 12.75);
+    EXPECT_EQ(stored.end.cpu_ms, 3.25);
     EXPECT_EQ(stored.end.init_ms, 101.5);
     EXPECT_TRUE(stored.end.cold_start);
     EXPECT_EQ(stored.end.memory_mb_peak, 77);

@@ -243,7 +243,7 @@ event sandbox_host::try_create(const code_directory& code, std::unique_ptr<test_
                 EXPECT_EQ(created->way, start_way::parked);
             }
             parked_ -= created->way == start_way::parked ? 1 : 0;
-            out->memory_peak = std::move(next.memory_peak);
+            out->shown = std::move(next.shown);
         }
         return next.what;
     }

@@ -79,7 +79,7 @@ public:
     void close_stream() { stream_.reset(); }
 
     created_packet created{};
-    unique_fd memory_peak;
+    gauges shown;
 
 private:
     std::uint64_t id_;

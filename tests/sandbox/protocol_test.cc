@@ -46,7 +46,7 @@ TEST(protocol, every_limit_of_a_create_is_enforced_at_both_ends) {
     EXPECT_FALSE(accepts(with(&create_packet::shm_bytes, shm_bytes_max + 1)));
     EXPECT_FALSE(accepts(with(&create_packet::cpu_millis, cpu_millis_min - 1)));
     EXPECT_FALSE(accepts(with(&create_packet::cpu_millis, cpu_millis_max + 1)));
-    EXPECT_FALSE(accepts(with(&create_packet::reserved, 1U)));
+    EXPECT_FALSE(accepts(with(&create_packet::family, zygote_family{2})));
 }
 
 TEST(protocol, a_request_needs_its_exact_size_version_type_and_descriptors) {
@@ -90,9 +90,14 @@ TEST(protocol, events_are_checked_as_strictly) {
 
     created_packet created{.init_pid = 42};
     EXPECT_TRUE(decode_event(bytes_of(created), 2).has_value());
-    EXPECT_TRUE(decode_event(bytes_of(created), 3).has_value());
     EXPECT_FALSE(decode_event(bytes_of(created), 1).has_value());
-    EXPECT_FALSE(decode_event(bytes_of(created), 4).has_value());
+    EXPECT_FALSE(decode_event(bytes_of(created), 3).has_value());
+    created.gauges = (1U << gauge_count) - 1;
+    EXPECT_TRUE(decode_event(bytes_of(created), created_descriptors_max).has_value());
+    EXPECT_FALSE(decode_event(bytes_of(created), created_descriptors_max - 1).has_value());
+    created.gauges = 1U << gauge_count;
+    EXPECT_FALSE(decode_event(bytes_of(created), created_descriptors_min + 1).has_value());
+    created.gauges = 0;
     created.way = start_way{0};
     EXPECT_FALSE(decode_event(bytes_of(created), 2).has_value());
     created.way = start_way::parked;

@@ -110,6 +110,154 @@ TEST(zygote, siblings_share_no_random_state) {
     EXPECT_EQ(seen.size(), values);
 }
 
+create_packet with_numpy() {
+    create_packet wanted;
+    wanted.memory_mb = 256;
+    wanted.family = zygote_family::numpy;
+    return wanted;
+}
+
+// The numpy zygote starts with the first request for it, which does not wait for it.
+std::unique_ptr<test_sandbox> create_forked_with_numpy(sandbox_host& host,
+                                                       const code_directory& code) {
+    for (;;) {
+        auto sandbox = host.create(code, with_numpy());
+        if (sandbox->created.way == start_way::zygote) {
+            return sandbox;
+        }
+        sandbox->close_stream();
+        (void)host.await_exit(*sandbox);
+    }
+}
+
+TEST(zygote, that_of_numpy_has_it_imported_and_its_siblings_share_no_random_state) {
+    const code_directory code({{"main.py",
+                                "import sys\n"
+                                "imported = 'numpy' in sys.modules and 'pandas' in sys.modules\n"
+                                "import numpy, secrets, tempfile, uuid\n"
+                                "def handler(event, context):\n"
+                                "    assert imported\n"
+                                "    return [numpy.random.rand(), numpy.random.randint(1 << 60),\n"
+                                "            numpy.random.default_rng().random(),\n"
+                                "            secrets.token_hex(8), str(uuid.uuid1()),\n"
+                                "            tempfile.mkdtemp()]\n"}});
+    sandbox_host host(zygote_options());
+    std::set<std::string> seen;
+    std::size_t values = 0;
+    for (int i = 0; i < 3; ++i) {
+        auto sandbox = create_forked_with_numpy(host, code);
+        ASSERT_TRUE(sandbox->init(default_parameters()).is(frame_type::ready));
+        const auto answer = sandbox->invoke("null");
+        ASSERT_TRUE(answer.is(frame_type::result)) << answer.payload;
+        for (std::size_t from = 1, to = 0; from < answer.payload.size(); from = to + 1) {
+            to = std::min(answer.payload.find(',', from), answer.payload.size() - 1);
+            seen.insert(answer.payload.substr(from, to - from));
+            ++values;
+        }
+        sandbox->close_stream();
+    }
+    EXPECT_EQ(values, 18U);
+    EXPECT_EQ(seen.size(), values);
+    const auto zygotes = zygotes_of(host);
+    ASSERT_EQ(zygotes.size(), 2U);
+    for (const pid_t each : zygotes) {
+        EXPECT_EQ(status_field(each, "Threads:"), "1");
+    }
+    host.disconnect();
+}
+
+TEST(zygote, one_whose_modules_are_missing_is_not_there_and_python_is_executed) {
+    const code_directory code(small_function);
+    auto options = zygote_options();
+    options.numpy_modules = "no_such_module,numpy";
+    sandbox_host host(options);
+    (void)host.create(code, with_numpy());
+    while (zygotes_of(host).size() != 1) {
+    }
+    auto sandbox = host.create(code, with_numpy());
+    EXPECT_EQ(sandbox->created.way, start_way::program);
+    EXPECT_TRUE(sandbox->init(default_parameters()).is(frame_type::ready));
+    sandbox->close_stream();
+    host.disconnect();
+}
+
+TEST(zygote, modules_of_the_setting_are_imported_ahead_and_a_missing_one_is_left_out) {
+    const code_directory code({{"main.py",
+                                "import sys\n"
+                                "ahead = 'wave' in sys.modules\n"
+                                "def handler(event, context): return ahead\n"}});
+    auto options = zygote_options();
+    options.zygote_modules = "wave,no_such_module";
+    sandbox_host host(options);
+    auto sandbox = host.create(code);
+    EXPECT_EQ(sandbox->created.way, start_way::zygote);
+    ASSERT_TRUE(sandbox->init(default_parameters()).is(frame_type::ready));
+    EXPECT_EQ(sandbox->invoke("null").payload, "true");
+    sandbox->close_stream();
+    host.disconnect();
+}
+
+TEST(zygote, it_is_replaced_after_as_many_forks_as_the_setting_says) {
+    const code_directory code({{"main.py", "def handler(event, context): return hash('secret')"}});
+    auto options = zygote_options();
+    options.zygote_forks = 3;
+    sandbox_host host(options);
+    const auto first = zygotes_of(host);
+    std::set<std::string> hashes;
+    const auto run = [&](start_way expected) {
+        auto sandbox = host.create(code);
+        EXPECT_EQ(sandbox->created.way, expected);
+        EXPECT_TRUE(sandbox->init(default_parameters()).is(frame_type::ready));
+        hashes.insert(sandbox->invoke("null").payload);
+        sandbox->close_stream();
+    };
+    for (int i = 0; i < 3; ++i) {
+        run(start_way::zygote);
+    }
+    EXPECT_EQ(hashes.size(), 1U);  // shared by siblings, as documented
+    await_end(first.at(0));
+    run(start_way::zygote);
+    EXPECT_EQ(hashes.size(), 2U);
+    host.disconnect();
+}
+
+std::uint64_t private_bytes_of_zygote_memory(pid_t process) {
+    std::ifstream maps(concat("/proc/", process, "/smaps"));
+    std::string line;
+    std::uint64_t sum = 0;
+    bool inside = false;
+    while (std::getline(maps, line)) {
+        if (line.find('-') < line.find(' ')) {
+            inside = line.find("memfd:zygote") != std::string::npos;
+        } else if (inside && line.starts_with("Anonymous:")) {
+            sum += std::stoull(line.substr(line.find_first_of("0123456789"))) << 10;
+        }
+    }
+    return sum;
+}
+
+TEST(zygote, an_idle_fork_gives_back_pages_and_answers_as_before) {
+    const code_directory code({{"main.py",
+                                "calls = 0\n"
+                                "def handler(event, context):\n"
+                                "    global calls\n"
+                                "    calls += 1\n"
+                                "    return calls\n"}});
+    sandbox_host host(zygote_options());
+    auto sandbox = host.create(code);
+    ASSERT_TRUE(sandbox->init(default_parameters()).is(frame_type::ready));
+    EXPECT_EQ(sandbox->invoke("null").payload, "1");
+    const pid_t python = children_of(sandbox->init_pid()).at(0);
+    const auto busy = private_bytes_of_zygote_memory(python);
+    while (private_bytes_of_zygote_memory(python) > busy * 3 / 4) {
+    }
+    for (int i = 2; i < 50; ++i) {
+        EXPECT_EQ(sandbox->invoke("null").payload, std::to_string(i));
+    }
+    sandbox->close_stream();
+    host.disconnect();
+}
+
 TEST(zygote, a_module_of_the_function_wins_over_one_that_was_imported_ahead) {
     const code_directory code({{"main.py",
                                 "import uuid, csv, decimal\n"

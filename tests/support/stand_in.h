@@ -48,7 +48,7 @@ public:
             return {};
         }
         return concat("NOT TESTED: the stand-in ", package, " is not in ", modules(),
-                      "; do: npm ci --prefix tools/localcloud, or name a folder with it in "
+                      "; do: tools/localcloud.d/install, or name a folder with it in "
                       "HEARTH_LOCALCLOUD_MODULES");
     }
     [[nodiscard]] std::string url() const { return concat("http://127.0.0.1:", port_); }

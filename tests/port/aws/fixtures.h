@@ -180,11 +180,11 @@ public:
             table_.emplace(*dynamodb_after(R"("AttributeDefinitions":[
                 {"AttributeName":"id","AttributeType":"S"},
                 {"AttributeName":"kind","AttributeType":"S"},
-                {"AttributeName":"place","AttributeType":"S"}],
+                {"AttributeName":"created","AttributeType":"S"}],
                 "KeySchema":[{"AttributeName":"id","KeyType":"HASH"}],
-                "GlobalSecondaryIndexes":[{"IndexName":"byCreation","KeySchema":[
+                "GlobalSecondaryIndexes":[{"IndexName":"by_creation","KeySchema":[
                 {"AttributeName":"kind","KeyType":"HASH"},
-                {"AttributeName":"place","KeyType":"RANGE"}],
+                {"AttributeName":"created","KeyType":"RANGE"}],
                 "Projection":{"ProjectionType":"ALL"}}])"),
                            name_);
         }
@@ -207,8 +207,8 @@ public:
     aws_log_fixture() {
         if (missing().empty()) {
             name_ = make_table(R"("AttributeDefinitions":[
-                {"AttributeName":"jobId","AttributeType":"S"}],
-                "KeySchema":[{"AttributeName":"jobId","KeyType":"HASH"}])");
+                {"AttributeName":"job_id","AttributeType":"S"}],
+                "KeySchema":[{"AttributeName":"job_id","KeyType":"HASH"}])");
             make_bucket(s3_, bucket_);
             large_.emplace(*bucket_, "records/");
             log_.emplace(*dynamodb_, *large_,

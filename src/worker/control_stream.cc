@@ -1,0 +1,93 @@
+#include "worker/control_stream.h"
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <span>
+
+#include <sys/socket.h>
+
+#include "uring/operation.h"
+
+namespace hearth::worker {
+namespace {
+
+constexpr std::size_t first_read_bytes = 4096;  // most answers fit, so that one receive is enough
+
+}  // namespace
+
+task<result<>> control_stream::send(std::string_view head, std::string_view body, deadline until) {
+    std::array<iovec, 2> parts{{{const_cast<char*>(head.data()), head.size()},
+                                {const_cast<char*>(body.data()), body.size()}}};
+    std::size_t left = head.size() + body.size();
+    std::span<iovec> unsent(parts);
+    while (left > 0) {
+        auto count = co_await uring::send_message(socket_.get(), unsent, until);
+        if (!count) {
+            co_return propagate(count);
+        }
+        left -= *count;
+        for (std::size_t taken = *count; left > 0 && taken > 0;) {
+            const std::size_t step = std::min(taken, unsent.front().iov_len);
+            unsent.front().iov_base = static_cast<char*>(unsent.front().iov_base) + step;
+            unsent.front().iov_len -= step;
+            taken -= step;
+            if (unsent.front().iov_len == 0 && unsent.size() > 1) {
+                unsent = unsent.subspan(1);
+            }
+        }
+    }
+    co_return result<>{};
+}
+
+task<result<control_stream::answer>> control_stream::receive(std::uint64_t nonce, deadline until) {
+    std::array<std::byte, first_read_bytes> first;
+    std::size_t filled = 0;
+    while (filled < sandbox::frame_header_size) {
+        auto count =
+            co_await uring::receive(socket_.get(), std::span(first).subspan(filled), until);
+        if (!count) {
+            co_return propagate(count);
+        }
+        if (*count == 0) {
+            co_return fail(errc::closed, "the process ended");
+        }
+        filled += *count;
+    }
+    auto header = sandbox::decode_answer_header(first);
+    if (!header) {
+        co_return fail(errc::protocol, std::move(header.error().message));
+    }
+    const std::size_t early = filled - sandbox::frame_header_size;
+    if (header->nonce != nonce || early > header->payload_length) {
+        co_return fail(errc::protocol, "an answer to nothing that was asked");
+    }
+    answer received{header->type, std::string()};
+    // The lambda's own second parameter is no use: libstdc++ 12 passes the capacity that it rounded
+    // the size up to.
+    const std::size_t length = header->payload_length;
+    received.payload.resize_and_overwrite(length, [&](char* data, std::size_t) {
+        std::memcpy(data, first.data() + sandbox::frame_header_size, early);
+        return length;
+    });
+    for (std::size_t have = early; have < received.payload.size();) {
+        auto rest = std::as_writable_bytes(std::span(received.payload)).subspan(have);
+        auto count = co_await uring::receive(socket_.get(), rest, until, MSG_WAITALL);
+        if (!count) {
+            co_return propagate(count);
+        }
+        if (*count == 0) {
+            co_return fail(errc::closed, "the process ended");
+        }
+        have += *count;
+    }
+    co_return received;
+}
+
+bool control_stream::is_silent() const noexcept {
+    char unasked = 0;
+    return ::recv(socket_.get(), &unasked, sizeof unasked, MSG_PEEK | MSG_DONTWAIT) < 0 &&
+           errno == EAGAIN;
+}
+
+}  // namespace hearth::worker

@@ -1,0 +1,61 @@
+#pragma once
+
+#include <array>
+
+#include <prometheus/counter.h>
+#include <prometheus/gauge.h>
+#include <prometheus/histogram.h>
+#include <prometheus/registry.h>
+
+#include "faas/invocation.h"
+#include "worker/dispatcher.h"
+#include "worker/violations.h"
+
+namespace hearth::worker {
+
+// The worker's metrics; docs/operations.md lists them. Ring thread only.
+class instruments {
+public:
+    explicit instruments(prometheus::Registry& registry);
+
+    void count_refusal() { refused_.Increment(); }
+    void count_end(const faas::outcome& end);
+    void count_cold_start(double init_ms);
+    void count_violation(violation kind) {
+        violations_[static_cast<std::size_t>(kind)]->Increment();
+    }
+    // Before /metrics is written.
+    void refresh(const dispatcher& dispatch, std::size_t parked, std::size_t code_bytes);
+
+private:
+    prometheus::Counter& succeeded_;
+    prometheus::Counter& failed_;
+    prometheus::Counter& refused_;
+    prometheus::Counter& cold_starts_;
+    prometheus::Histogram& duration_;
+    prometheus::Histogram& init_;
+    prometheus::Gauge& idle_;
+    prometheus::Gauge& frozen_;
+    prometheus::Gauge& busy_;
+    prometheus::Gauge& parked_;
+    prometheus::Gauge& waiting_;
+    prometheus::Gauge& memory_;
+    prometheus::Gauge& code_bytes_;
+    prometheus::Gauge& started_;
+    prometheus::Gauge& start_failures_;
+    prometheus::Gauge& crash_looping_;
+    prometheus::Gauge& crash_loop_refusals_;
+    prometheus::Gauge& evicted_;
+    prometheus::Gauge& expired_;
+    prometheus::Gauge& discarded_;
+    prometheus::Gauge& retired_;
+    prometheus::Gauge& recycled_;
+    prometheus::Gauge& strays_;
+    prometheus::Gauge& freezes_;
+    prometheus::Gauge& thaws_;
+    std::array<prometheus::Counter*, static_cast<std::size_t>(faas::failure_kind_last) + 1>
+        failures_;
+    std::array<prometheus::Counter*, violation_count> violations_;
+};
+
+}  // namespace hearth::worker
