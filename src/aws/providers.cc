@@ -315,7 +315,7 @@ std::unique_ptr<credential_provider> web_identity_provider(provider_parts parts)
 std::unique_ptr<credential_provider> container_provider(provider_parts parts) {
     return std::make_unique<container_keys>(std::move(parts));
 }
-std::unique_ptr<credential_provider> imds_provider(provider_parts parts) {
+std::unique_ptr<credential_provider> imds_provider(const provider_parts& parts) {
     return std::make_unique<imds_keys>(parts);
 }
 

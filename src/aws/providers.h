@@ -63,7 +63,7 @@ struct provider_parts {
 
 // EC2's metadata service, version 2 only: a token first, then the role, then its keys.
 // AWS_EC2_METADATA_SERVICE_ENDPOINT; nothing with AWS_EC2_METADATA_DISABLED=true.
-[[nodiscard]] std::unique_ptr<credential_provider> imds_provider(provider_parts parts);
+[[nodiscard]] std::unique_ptr<credential_provider> imds_provider(const provider_parts& parts);
 
 // --- what they are made of -------------------------------------------------------------------
 

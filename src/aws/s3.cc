@@ -39,7 +39,7 @@ std::int64_t total_of(const http::client_response& answer) {
 bucket::bucket(client& api, std::string name)
     : api_(api), name_(std::move(name)), where_(api.configuration().bucket_endpoint(name_)) {}
 
-request bucket::ask(std::string operation, std::string method, std::string key) const {
+request bucket::ask(std::string operation, std::string method, std::string_view key) const {
     request asked;
     asked.operation = std::move(operation);
     asked.method = std::move(method);
@@ -50,7 +50,7 @@ request bucket::ask(std::string operation, std::string method, std::string key) 
 
 task<result<>> bucket::put(std::string key, std::string body, std::string content_type,
                            deadline until) {
-    auto asked = ask("PutObject", "PUT", std::move(key));
+    auto asked = ask("PutObject", "PUT", key);
     const auto digest = set_body(asked, std::move(body));
     asked.headers.emplace_back("x-amz-checksum-sha256", base64_encode(digest));
     asked.headers.emplace_back("content-type", std::move(content_type));
@@ -62,7 +62,7 @@ task<result<>> bucket::put(std::string key, std::string body, std::string conten
 }
 
 task<result<bucket::object>> bucket::get(std::string key, std::size_t count, deadline until) {
-    auto asked = ask("GetObject", "GET", std::move(key));
+    auto asked = ask("GetObject", "GET", key);
     asked.attempt_timeout = transfer_timeout;
     asked.answer_bytes_max = std::max(count, answer_slack);
     auto answer = co_await api_.call(std::move(asked), until);
@@ -80,7 +80,7 @@ task<result<bucket::object>> bucket::get(std::string key, std::size_t count, dea
 
 task<result<bucket::object>> bucket::get_range(std::string key, std::int64_t first,
                                                std::size_t count, deadline until) {
-    auto asked = ask("GetObject", "GET", std::move(key));
+    auto asked = ask("GetObject", "GET", key);
     asked.attempt_timeout = transfer_timeout;
     asked.answer_bytes_max = count + answer_slack;
     asked.headers.emplace_back(
@@ -99,7 +99,7 @@ task<result<bucket::object>> bucket::get_range(std::string key, std::int64_t fir
 }
 
 task<result<>> bucket::remove(std::string key, deadline until) {
-    auto answer = co_await api_.call(ask("DeleteObject", "DELETE", std::move(key)), until);
+    auto answer = co_await api_.call(ask("DeleteObject", "DELETE", key), until);
     if (!answer && answer.error().code != errc::not_found) {
         co_return propagate(answer);
     }
@@ -129,7 +129,7 @@ task<result<std::vector<std::string>>> bucket::list(std::string prefix, std::str
 }
 
 task<result<std::string>> bucket::begin_upload(std::string key, deadline until) {
-    auto asked = ask("CreateMultipartUpload", "POST", std::move(key));
+    auto asked = ask("CreateMultipartUpload", "POST", key);
     asked.query = {{"uploads", ""}};
     asked.headers = {{"content-type", "application/octet-stream"}};
     auto answer = co_await api_.call(std::move(asked), until);
@@ -145,7 +145,7 @@ task<result<std::string>> bucket::begin_upload(std::string key, deadline until) 
 
 task<result<bucket::part>> bucket::upload_part(std::string key, std::string upload_id, int number,
                                                std::string body, deadline until) {
-    auto asked = ask("UploadPart", "PUT", std::move(key));
+    auto asked = ask("UploadPart", "PUT", key);
     asked.query = {{"partNumber", concat(number)}, {"uploadId", std::move(upload_id)}};
     part made;
     made.number = number;
@@ -161,7 +161,7 @@ task<result<bucket::part>> bucket::upload_part(std::string key, std::string uplo
 task<result<>> bucket::complete_upload(std::string key, std::string upload_id,
                                        std::vector<part> parts, deadline until) {
     std::ranges::sort(parts, {}, &part::number);
-    auto asked = ask("CompleteMultipartUpload", "POST", std::move(key));
+    auto asked = ask("CompleteMultipartUpload", "POST", key);
     asked.query = {{"uploadId", std::move(upload_id)}};
     asked.headers = {{"content-type", "application/xml"}};
     asked.attempt_timeout = transfer_timeout;  // S3 puts the parts together meanwhile
@@ -184,7 +184,7 @@ task<result<>> bucket::complete_upload(std::string key, std::string upload_id,
 }
 
 task<result<>> bucket::abort_upload(std::string key, std::string upload_id, deadline until) {
-    auto asked = ask("AbortMultipartUpload", "DELETE", std::move(key));
+    auto asked = ask("AbortMultipartUpload", "DELETE", key);
     asked.query = {{"uploadId", std::move(upload_id)}};
     auto answer = co_await api_.call(std::move(asked), until);
     if (!answer && answer.error().code != errc::not_found) {

@@ -58,7 +58,8 @@ public:
     [[nodiscard]] const std::string& name() const noexcept { return name_; }
 
 private:
-    [[nodiscard]] request ask(std::string operation, std::string method, std::string key) const;
+    [[nodiscard]] request ask(std::string operation, std::string method,
+                              std::string_view key) const;
 
     client& api_;
     std::string name_;
