@@ -6,6 +6,7 @@
 #   libexec/hearth/hearth-zygote        started by hearth-sandboxd
 #   share/hearth/runtimes/python        what runs inside a sandbox, and the examples
 #   share/man/man1/hearth.1
+#   lib/systemd/system/hearth.service   `hearth dev` as a service
 include(GNUInstallDirs)
 
 if(TARGET hearth)
@@ -54,6 +55,8 @@ hearth_install_compressed("${CMAKE_SOURCE_DIR}/docs/debian/changelog" changelog
     "${CMAKE_INSTALL_DATADIR}/doc/hearth")
 install(FILES "${CMAKE_SOURCE_DIR}/docs/debian/copyright"
     DESTINATION "${CMAKE_INSTALL_DATADIR}/doc/hearth")
+install(FILES "${CMAKE_SOURCE_DIR}/docs/debian/hearth.service"
+    DESTINATION lib/systemd/system)
 get_property(compressed_files GLOBAL PROPERTY HEARTH_COMPRESSED)
 add_custom_target(hearth_package_files ALL DEPENDS ${compressed_files})
 
@@ -78,8 +81,11 @@ set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_PACKAGE_SECTION httpd)
 set(CPACK_DEBIAN_PACKAGE_PRIORITY optional)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
-set(CPACK_DEBIAN_PACKAGE_DEPENDS "python3")
+set(CPACK_DEBIAN_PACKAGE_DEPENDS "adduser, python3")
 set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "python3-numpy, python3-pandas, python3-pil")
+# The account, the first key, and hearth.service: enabled and started, as Debian's services are.
+set(CPACK_DEBIAN_PACKAGE_CONTROL_EXTRA "${CMAKE_SOURCE_DIR}/docs/debian/postinst"
+    "${CMAKE_SOURCE_DIR}/docs/debian/prerm" "${CMAKE_SOURCE_DIR}/docs/debian/postrm")
 set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)
 set(CPACK_STRIP_FILES ON)
 # The folders' own modes must not depend on who builds.

@@ -28,6 +28,8 @@ constexpr mode_t directory_mode = 0755;
 constexpr milliseconds poll_step{5};
 constexpr seconds leftover_wait_max{5};  // for processes of an earlier run to end after SIGKILL
 constexpr std::string_view needed_controllers = "+memory +pids +cpu";
+// Where the processes of a delegated cgroup go, below it.
+constexpr std::string_view processes_leaf = "/hearth-processes";
 
 bool has_word(std::string_view text, std::string_view word) {
     while (!text.empty()) {
@@ -56,9 +58,29 @@ bool is_delegated(const std::string& cgroup) {
     return false;
 }
 
+// In a container with a cgroup namespace of its own, the mount begins at the container's cgroup,
+// which is its own to rule. The host's root has no cgroup.type.
+bool is_containers_root(const std::string& cgroup, const std::string& mount) {
+    return cgroup == mount && ::access(concat(cgroup, "/cgroup.type").c_str(), F_OK) == 0;
+}
+
+// The cgroup that this process may rule; empty where there is none.
+std::string ruled_cgroup(const cgroup_layout& layout) {
+    std::string own = layout.unified;
+    // An earlier start in the same unit or container has moved its processes, and whoever started
+    // this one is among them.
+    if (own.ends_with(processes_leaf)) {
+        own.resize(own.size() - processes_leaf.size());
+    }
+    const bool is_ruled = !own.empty() &&
+                          (is_delegated(own) || is_containers_root(own, layout.unified_mount)) &&
+                          has_controllers(own);
+    return is_ruled ? own : std::string();
+}
+
 // A v2 cgroup hands controllers to its children only while it holds no process itself.
 result<> move_processes_to_leaf(const std::string& cgroup) {
-    const std::string leaf = concat(cgroup, "/hearth-processes");
+    const std::string leaf = concat(cgroup, processes_leaf);
     if (::mkdir(leaf.c_str(), directory_mode) != 0 && errno != EEXIST) {
         return fail_errno(concat("mkdir of cgroup ", leaf));
     }
@@ -146,12 +168,11 @@ result<> cgroup_tree::find_hierarchies(const std::string& instance) {
     if (!layout) {
         return propagate(layout);
     }
-    if (!layout->unified.empty() && is_delegated(layout->unified) &&
-        has_controllers(layout->unified)) {
-        if (auto ok = move_processes_to_leaf(layout->unified); !ok) {
+    if (const std::string own = ruled_cgroup(*layout); !own.empty()) {
+        if (auto ok = move_processes_to_leaf(own); !ok) {
             return ok;
         }
-        return use_unified(layout->unified, instance);
+        return use_unified(own, instance);
     }
     if (!layout->unified_mount.empty() && has_controllers(layout->unified_mount)) {
         return use_unified(layout->unified_mount, instance);

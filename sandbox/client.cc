@@ -33,6 +33,8 @@ std::vector<std::string> arguments_of(const launch_options& options) {
                                        options.python,
                                        "--parked",
                                        concat(options.parked),
+                                       "--shells",
+                                       concat(options.shells),
                                        "--zygote",
                                        options.zygote ? "shared" : "off",
                                        "--zygote-forks",
@@ -45,6 +47,9 @@ std::vector<std::string> arguments_of(const launch_options& options) {
                                        options.numpy_modules};
     if (options.allow_no_limits) {
         arguments.emplace_back("--allow-no-limits");
+    }
+    if (options.trace) {
+        arguments.emplace_back("--trace");
     }
     return arguments;
 }

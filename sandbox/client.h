@@ -30,6 +30,8 @@ struct launch_options {
     std::string python = "/usr/bin/python3";
     std::uint32_t slots = slots_default;
     std::uint32_t parked = parked_default;  // sandboxes kept ready for a function; 0 to parked_max
+    std::uint32_t shells = shells_default;  // kept ready but for Python; 0 to shells_max
+    bool trace = false;                     // each start's stages are logged
     bool zygote = true;  // fork Python from hearth-zygote, which lies beside `program`
     std::uint32_t zygote_forks = zygote_forks_default;      // until it is replaced
     std::uint32_t zygote_minutes = zygote_minutes_default;  // likewise

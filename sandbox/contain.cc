@@ -35,6 +35,7 @@ bool place_descriptors(containment& plan) noexcept {
 struct step {
     const char* name;
     bool (*run)(containment& plan) noexcept;
+    int milestone = -1;  // that is reached with it
 };
 
 constexpr std::array steps{
@@ -44,7 +45,7 @@ constexpr std::array steps{
              return enter_cgroups(plan.task_lists);
          }},
     // Until its ids are mapped.
-    step{"wait for sandboxd", await_go},
+    step{"wait for sandboxd", await_go, 0},
     step{"identity",
          [](containment&) noexcept {
              return take_identity();
@@ -81,10 +82,7 @@ constexpr std::array steps{
          [](containment& plan) noexcept {
              return mount_code(plan.code_mount);
          }},
-    step{"pivot_root",
-         [](containment&) noexcept {
-             return pivot_into_root();
-         }},
+    step{"pivot_root", [](containment&) noexcept { return pivot_into_root(); }, 1},
     // No descriptor that reaches outside is left from here on.
     step{"descriptors", place_descriptors},
     step{"resource limits",
@@ -121,7 +119,11 @@ void contain(containment& plan) noexcept {
             write_status(plan.init.status, status_kind::failed, errno, each.name);
             ::_exit(1);
         }
+        if (each.milestone >= 0) {
+            plan.init.reached[static_cast<std::size_t>(each.milestone)] = milestone_now();
+        }
     }
+    plan.init.reached.back() = milestone_now();
     ::close(parent_descriptor);
     run_init(plan.init);
 }

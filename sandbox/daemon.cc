@@ -61,6 +61,15 @@ result<> daemon::watch(int fd, source kind, std::uint32_t slot, std::uint32_t ev
     return {};
 }
 
+// A descriptor that a process cloned meanwhile, or the zygote, still holds a copy of stays in the
+// epoll set when it is closed, and would wake this loop again and again until they let go of it.
+void daemon::unwatch(unique_fd& fd) const {
+    if (fd) {
+        ::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, fd.get(), nullptr);
+        fd.reset();
+    }
+}
+
 // Requests are read only while nothing waits to be sent; see outbox.
 result<> daemon::watch_socket() {
     const std::uint32_t wanted = outbox_.empty() ? EPOLLIN : EPOLLOUT;
@@ -103,11 +112,11 @@ int daemon::timeout_ms() {
     }
     constexpr int coarse_ms = 500;
     const int until_start_deadline = starting_ > 0 ? coarse_ms : -1;
-    const int until_parking = milliseconds_to_parking();
-    if (until_start_deadline < 0 || until_parking < 0) {
-        return std::max(until_start_deadline, until_parking);
+    const int until_refill = milliseconds_to_refill();
+    if (until_start_deadline < 0 || until_refill < 0) {
+        return std::max(until_start_deadline, until_refill);
     }
-    return std::min(until_start_deadline, until_parking);
+    return std::min(until_start_deadline, until_refill);
 }
 
 result<> daemon::wait_and_dispatch() {
@@ -202,8 +211,8 @@ result<> daemon::read_status(sandbox_entry& entry) {
         if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
             return {};
         }
-        // The end of the pipe: closing it takes it out of the epoll set. The pidfd tells the rest.
-        entry.process.status.reset();
+        // The end of the pipe. The pidfd tells the rest.
+        unwatch(entry.process.status);
     }
     return {};
 }
@@ -219,7 +228,11 @@ result<> daemon::handle_record(sandbox_entry& entry, const status_record& record
             entry.wait_status = record.value;
             return {};
         case status_kind::shell:
-            fork_python(entry);
+            entry.made = record.reached;
+            if (entry.id == 0) {
+                return keep_shell(entry);
+            }
+            fork_python(entry, false);
             return {};
         case status_kind::sealed:
             break;
@@ -228,6 +241,7 @@ result<> daemon::handle_record(sandbox_entry& entry, const status_record& record
         return {};
     }
     entry.was_sealed = true;
+    (entry.way == start_way::zygote ? entry.joined : entry.made) = record.reached;
     if (entry.way == start_way::zygote) {
         spawner_.zygotes(entry.process.family).note_fork(true);
     }
@@ -252,11 +266,13 @@ result<> daemon::reap(sandbox_entry& entry) {
     }
     if (entry.state == sandbox_state::starting) {
         --starting_;
-    } else if (entry.state == sandbox_state::parked) {
-        std::erase(parked_slots_, entry.slot);
+        making_ahead_ = making_ahead_ && entry.id != 0;
     }
+    std::erase(parked_slots_, entry.slot);
+    std::erase(shell_slots_, entry.slot);
     entry.state = sandbox_state::draining;
-    entry.process.init_pidfd.reset();
+    unwatch(entry.process.init_pidfd);
+    unwatch(entry.process.status);
     ++draining_;
     return drain(entry);
 }
@@ -272,7 +288,7 @@ result<> daemon::drain(sandbox_entry& entry) {
         return {};
     }
     --draining_;
-    entry.memory_event.reset();
+    unwatch(entry.memory_event);
     if (entry.way == start_way::zygote && !entry.was_sealed && entry.failure) {
         spawner_.zygotes(entry.process.family).note_fork(false);
     }
@@ -282,7 +298,7 @@ result<> daemon::drain(sandbox_entry& entry) {
         return {};
     }
     if (entry.id == 0) {
-        note_parked_end(entry);
+        note_pooled_end(entry);
         table_.erase(entry.slot);
         return {};
     }
@@ -321,7 +337,7 @@ result<> daemon::report_end(const sandbox_entry& entry, const cgroup_usage& used
 
 // Only the first event counts; the removal of a v1 cgroup signals its eventfds once more.
 void daemon::end_out_of_memory(sandbox_entry& entry) {
-    entry.memory_event.reset();
+    unwatch(entry.memory_event);
     if (entry.state != sandbox_state::draining) {
         entry.out_of_memory = true;
         kill(entry);

@@ -14,9 +14,10 @@
 // The loop of hearth-sandboxd: one thread, one epoll set with the worker's socket and, per sandbox,
 // the status pipe and init's pidfd. It never waits for a peer.
 //
-// Sandboxes are also made ahead of requests: while nothing else is to be done, one at a time, until
-// `parked` of them wait. They hold slots that nobody needs, and are the first to go when slots run
-// out; the request that displaces one waits until its slot is free.
+// Sandboxes are also made ahead of requests (daemon_parking.cc): while nothing else is to be done,
+// one at a time, until `parked` of them wait and `shells` beside them, which lack Python. They hold
+// slots that nobody needs, and are the first to go when slots run out; the request that displaces
+// one waits until its slot is free.
 //
 // It ends with its worker: end of file on the socket kills every sandbox and removes the cgroups. A
 // packet that no worker sends ends it the same way, with an error: a confused worker gets no
@@ -36,6 +37,8 @@ private:
     daemon(const daemon_options& options, spawner ready, unique_fd epoll)
         : socket_(options.socket),
           parked_target_(options.parked),
+          shells_target_(options.shells),
+          trace_(options.trace),
           spawner_(std::move(ready)),
           table_(options.slots),
           outbox_(options.socket),
@@ -59,23 +62,33 @@ private:
         bool without_zygote = false;
     };
     [[nodiscard]] result<> start(waiting_create request);
-    void fork_python(sandbox_entry& entry);
+    void fork_python(sandbox_entry& entry, bool to_be_parked);
+    void fail_start(sandbox_entry& entry, const spawn_failure& why);
     [[nodiscard]] static bool deserves_another_try(const sandbox_entry& entry);
     [[nodiscard]] result<> use_parked(sandbox_entry& entry, const create_packet& wanted, int code,
                                       steady_time requested_at);
+    [[nodiscard]] result<> use_shell(sandbox_entry& entry, const create_packet& wanted,
+                                     unique_fd code, steady_time requested_at);
     [[nodiscard]] result<> watch_sandbox(sandbox_entry& entry);
+    void unwatch(unique_fd& fd) const;
     [[nodiscard]] result<> report_created(sandbox_entry& entry, start_way way);
+    static void log_stages(const sandbox_entry& entry, start_way way);
     [[nodiscard]] result<> serve_waiting();
-    [[nodiscard]] bool evict_parked();
+    [[nodiscard]] bool evict_one();
 
-    [[nodiscard]] bool wants_parking() const;
-    [[nodiscard]] int milliseconds_to_parking() const;
+    // What the pool lacks most.
+    enum class pool_step { none, shell, fork_into_shell, program };
+    [[nodiscard]] pool_step next_pool_step() const;
+    [[nodiscard]] int milliseconds_to_refill() const;
     [[nodiscard]] result<> refill();
+    [[nodiscard]] result<> make_ahead(start_way way);
+    [[nodiscard]] result<> keep_shell(sandbox_entry& entry);
     [[nodiscard]] result<> park(sandbox_entry& entry);
+    void pace_refill(steady_time began);
     [[nodiscard]] result<> report_pool();
     [[nodiscard]] result<> handle_zygote(zygote_family family);
-    void note_parked_end(const sandbox_entry& entry);
-    void delay_parking();
+    void note_pooled_end(const sandbox_entry& entry);
+    void delay_refill();
     [[nodiscard]] result<> read_status(sandbox_entry& entry);
     [[nodiscard]] result<> handle_record(sandbox_entry& entry, const status_record& record);
     [[nodiscard]] result<> reap(sandbox_entry& entry);
@@ -90,6 +103,8 @@ private:
 
     int socket_;
     std::uint32_t parked_target_;
+    std::uint32_t shells_target_;
+    bool trace_;
     spawner spawner_;
     sandbox_table table_;
     outbox outbox_;
@@ -98,10 +113,11 @@ private:
     std::size_t draining_ = 0;         // entries whose cgroups are still to be removed
     std::uint32_t socket_events_ = 0;  // what epoll watches the socket for
     bool socket_open_ = true;
-    std::vector<std::uint32_t> parked_slots_;  // the pool, the longest parked first
-    bool parking_ = false;                     // one is being made
-    steady_time park_at_;                      // not before
-    milliseconds park_pause_;                  // after a failure; doubles
+    std::vector<std::uint32_t> parked_slots_;  // the longest parked first
+    std::vector<std::uint32_t> shell_slots_;   // the oldest first
+    bool making_ahead_ = false;                // one of either is on its way
+    steady_time refill_at_;                    // not before
+    milliseconds refill_pause_{0};             // after a failure; doubles
     std::deque<waiting_create> waiting_;       // at most one per evicted sandbox
 };
 

@@ -13,8 +13,8 @@ namespace hearth::sandbox {
 namespace {
 
 constexpr int requests_per_turn = 16;  // so that sandboxes are served between requests
-// Making parked ones takes processor time from functions that were just started.
-constexpr milliseconds quiet_before_parking{20};
+// Making sandboxes ahead takes processor time from functions that were just started.
+constexpr milliseconds quiet_before_refill{20};
 
 // A worker sends a directory; anything else could mislead.
 bool is_as_promised(const received_packet& packet) {
@@ -25,6 +25,10 @@ bool is_as_promised(const received_packet& packet) {
 std::uint32_t microseconds_since(steady_time start) {
     return static_cast<std::uint32_t>(
         std::chrono::duration_cast<microseconds>(steady_clock::now() - start).count());
+}
+
+std::int64_t nanoseconds_of(steady_time when) {
+    return std::chrono::duration_cast<nanoseconds>(when.time_since_epoch()).count();
 }
 
 }  // namespace
@@ -85,14 +89,18 @@ result<> daemon::handle_create(const create_packet& wanted, received_packet& pac
         })) {
         return fail(errc::protocol, concat("a create request for the live sandbox ", id));
     }
-    park_at_ = std::max(park_at_, requested_at + quiet_before_parking);
+    refill_at_ = std::max(refill_at_, requested_at + quiet_before_refill);
     unique_fd code = std::move(packet.descriptors[0]);
     if (!parked_slots_.empty() && fits_parked(wanted)) {
         sandbox_entry& longest = *table_.at_slot(parked_slots_.front());
         return use_parked(longest, wanted, code.get(), requested_at);
     }
+    if (!shell_slots_.empty() && fits_parked(wanted) && spawner_.zygotes().ready()) {
+        sandbox_entry& oldest = *table_.at_slot(shell_slots_.front());
+        return use_shell(oldest, wanted, std::move(code), requested_at);
+    }
     if (!table_.has_free_slot()) {
-        if (!evict_parked()) {
+        if (!evict_one()) {
             return report_failure(id, "slots",
                                   {errc::limit_exceeded, "every slot is in use", EAGAIN});
         }
@@ -121,6 +129,7 @@ result<> daemon::start(waiting_create request) {
     zygotes.want();
     const bool by_zygote = zygotes.ready() && !request.without_zygote;
     const start_way way = by_zygote ? start_way::zygote : start_way::program;
+    const steady_time began_at = steady_clock::now();
     auto started = spawner_.start(request.wanted, slot, request.code.get(), way);
     if (!started) {
         table_.give_back_slot(slot);
@@ -133,18 +142,23 @@ result<> daemon::start(waiting_create request) {
                                         .process = std::move(*started),
                                         .requested_at = request.requested_at,
                                         .wanted = request.wanted,
-                                        .code = std::move(request.code)}));
+                                        .code = std::move(request.code),
+                                        .began_at = began_at}));
 }
 
 // Init says that all is in place but Python.
-void daemon::fork_python(sandbox_entry& entry) {
-    auto asked = spawner_.fork_python(entry.process);
-    if (!asked) {
-        entry.failure =
-            status_record{.kind = status_kind::failed, .value = asked.error().cause.os_error};
-        set_text(entry.failure->stage, asked.error().stage);
-        kill(entry);
+void daemon::fork_python(sandbox_entry& entry, bool to_be_parked) {
+    entry.forked_at = steady_clock::now();
+    if (auto asked = spawner_.fork_python(entry.process, to_be_parked); !asked) {
+        fail_start(entry, asked.error());
     }
+}
+
+// The sandbox's end is reported as the request's failure.
+void daemon::fail_start(sandbox_entry& entry, const spawn_failure& why) {
+    entry.failure = status_record{.kind = status_kind::failed, .value = why.cause.os_error};
+    set_text(entry.failure->stage, why.stage);
+    kill(entry);
 }
 
 // What failed may be the zygote; executing Python needs none.
@@ -171,7 +185,6 @@ result<> daemon::watch_sandbox(sandbox_entry& entry) {
     return watch(entry.process.init_pidfd.get(), source::process, entry.slot, EPOLLIN);
 }
 
-// A failure kills it, and its end is reported as the request's failure.
 result<> daemon::use_parked(sandbox_entry& entry, const create_packet& wanted, int code,
                             steady_time requested_at) {
     std::erase(parked_slots_, entry.slot);
@@ -181,16 +194,55 @@ result<> daemon::use_parked(sandbox_entry& entry, const create_packet& wanted, i
     entry.process.mount_namespace.reset();
     if (!specialised) {
         entry.state = sandbox_state::running;
-        entry.failure =
-            status_record{.kind = status_kind::failed, .value = specialised.error().cause.os_error};
-        set_text(entry.failure->stage, specialised.error().stage);
-        kill(entry);
+        fail_start(entry, specialised.error());
         return {};
     }
     return report_created(entry, start_way::parked);
 }
 
+// The zygote forks while limits and code are put in place here. Python does nothing before its init
+// frame, which comes after `created`, which is sent once this is done and Python is sealed.
+result<> daemon::use_shell(sandbox_entry& entry, const create_packet& wanted, unique_fd code,
+                           steady_time requested_at) {
+    std::erase(shell_slots_, entry.slot);
+    table_.assign(entry, wanted.header.sandbox_id);
+    entry.state = sandbox_state::starting;
+    ++starting_;
+    entry.requested_at = requested_at;
+    entry.wanted = wanted;
+    entry.code = std::move(code);
+    fork_python(entry, false);
+    if (entry.failure) {
+        return {};
+    }
+    auto specialised = spawner_.specialise(entry.process, wanted, entry.code.get());
+    entry.process.mount_namespace.reset();
+    if (!specialised) {
+        fail_start(entry, specialised.error());
+    }
+    return {};
+}
+
+// The stages of a parked one lie before its request.
+void daemon::log_stages(const sandbox_entry& entry, start_way way) {
+    constexpr std::int64_t per_usec = 1'000;
+    const auto& [born, mounted, sealed] = entry.made;
+    const auto& [forked, joined, joined_sealed] = entry.joined;
+    log::info("start", {{"way", static_cast<std::int64_t>(way)},
+                        {"bornUsec", (born - nanoseconds_of(entry.began_at)) / per_usec},
+                        {"mountsUsec", (mounted - born) / per_usec},
+                        {"sealUsec", (sealed - mounted) / per_usec},
+                        {"forkUsec",
+                         forked == 0 ? 0 : (forked - nanoseconds_of(entry.forked_at)) / per_usec},
+                        {"joinUsec", (joined - forked) / per_usec},
+                        {"joinSealUsec", (joined_sealed - joined) / per_usec},
+                        {"totalUsec", std::int64_t{microseconds_since(entry.requested_at)}}});
+}
+
 result<> daemon::report_created(sandbox_entry& entry, start_way way) {
+    if (trace_) {
+        log_stages(entry, way);
+    }
     entry.state = sandbox_state::running;
     entry.was_created = true;
     entry.code.reset();

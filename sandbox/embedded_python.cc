@@ -154,8 +154,8 @@ void after_fork_in_child() {
     PyOS_AfterFork_Child();
 }
 
-void serve() {
-    if (PyObject_CallNoArgs(serve_function) == nullptr) {
+void serve(bool is_parked) {
+    if (PyObject_CallOneArg(serve_function, is_parked ? Py_True : Py_False) == nullptr) {
         PyErr_Print();
     }
     ::_exit(1);

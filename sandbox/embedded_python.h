@@ -28,7 +28,8 @@ void before_fork();
 void after_fork_in_parent();
 void after_fork_in_child();
 
-// In a sealed child: makes fresh what siblings must not share and serves the control stream.
-[[noreturn]] void serve();
+// In a sealed child: makes fresh what siblings must not share and serves the control stream. One
+// that is parked rehearses first, since it has the time.
+[[noreturn]] void serve(bool is_parked);
 
 }  // namespace hearth::sandbox::embedded_python

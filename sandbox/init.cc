@@ -51,7 +51,7 @@ pid_t execute_python(const init_plan& plan) noexcept {
     if (kernel::close_range(0, 3, 0) != 0 || !load_filter(*plan.init_filter)) {
         give_up(plan.status, "init's own filter");
     }
-    write_status(plan.status, status_kind::sealed, 0);
+    write_status(plan.status, status_kind::sealed, 0, {}, plan.reached);
     return python;
 }
 
@@ -61,7 +61,7 @@ pid_t adopt_python(const init_plan& plan) noexcept {
     if (kernel::close_range(0, 2, 0) != 0 || !load_filter(*plan.init_filter)) {
         give_up(plan.status, "init's own filter");
     }
-    write_status(plan.status, status_kind::shell, 0);
+    write_status(plan.status, status_kind::shell, 0, {}, plan.reached);
     pid_t python = -1;
     if (::read(control_descriptor, &python, sizeof python) != sizeof python) {
         ::_exit(failed_exit_code);

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "sandbox/seccomp.h"
+#include "sandbox/status_pipe.h"
 
 // The sandbox's pid 1. Python must not be it: as pid 1 it would ignore signals, would have to reap
 // orphans, and its death would take the report of how it died with it. Init starts Python as pid 2,
@@ -15,6 +16,7 @@ struct init_plan {
     char* const* arguments = nullptr;  // of Python; [0] is the program. Null for a shell
     char* const* environment = nullptr;
     int status = -1;  // write end of the status pipe
+    milestones reached{};
 };
 
 // The init of a shell does not execute Python: it says `shell`, reads the process id

@@ -30,6 +30,7 @@ bool limit_resources(joining& plan) noexcept {
 struct step {
     const char* name;
     bool (*run)(joining& plan) noexcept;
+    int milestone = -1;  // that is reached with it
 };
 
 // clang-format off
@@ -37,7 +38,7 @@ constexpr std::array steps{
     // Mounts, network, ipc, host name and cgroup view, with the root that init pivoted into.
     step{"join namespaces", [](joining& plan) noexcept { return join_namespaces(plan.init); }},
     // The nested one that init ended in. From here on the process owns no mount and no network.
-    step{"join user namespace", join_user},
+    step{"join user namespace", join_user, 1},
     step{"identity", [](joining&) noexcept { return take_user(); }},
     step{"session", [](joining&) noexcept { return new_session(); }},
     // Closes init's pidfd and all that the zygote had open.
@@ -55,13 +56,18 @@ constexpr std::array steps{
 }  // namespace
 
 void join(joining& plan) noexcept {
+    milestones reached{milestone_now()};
     for (const step& each : steps) {
         if (!each.run(plan)) {
             write_status(plan.status, status_kind::failed, errno, each.name);
             ::_exit(1);
         }
+        if (each.milestone >= 0) {
+            reached[static_cast<std::size_t>(each.milestone)] = milestone_now();
+        }
     }
-    write_status(plan.status, status_kind::sealed, 0);
+    reached.back() = milestone_now();
+    write_status(plan.status, status_kind::sealed, 0, {}, reached);
     ::close(plan.status);
 }
 

@@ -67,6 +67,22 @@ inline int attach_mount(int mount, const char* path) noexcept {
         ::syscall(SYS_move_mount, mount, "", working_directory, path, MOVE_MOUNT_F_EMPTY_PATH));
 }
 
+// A mount of a new instance of the file system, attached nowhere.
+inline int mount_detached(const char* type, unsigned attributes) noexcept {
+    const auto context = static_cast<int>(::syscall(SYS_fsopen, type, FSOPEN_CLOEXEC));
+    if (context < 0) {
+        return -1;
+    }
+    int mount = -1;
+    if (::syscall(SYS_fsconfig, context, FSCONFIG_CMD_CREATE, nullptr, nullptr, 0) == 0) {
+        mount = static_cast<int>(::syscall(SYS_fsmount, context, FSMOUNT_CLOEXEC, attributes));
+    }
+    const int saved = errno;
+    ::close(context);
+    errno = saved;
+    return mount;
+}
+
 inline int pivot_root(const char* new_root, const char* put_old) noexcept {
     return static_cast<int>(::syscall(SYS_pivot_root, new_root, put_old));
 }

@@ -11,6 +11,7 @@
 #include <fcntl.h>
 #include <grp.h>
 #include <linux/keyctl.h>
+#include <linux/mount.h>
 #include <linux/sched.h>
 #include <poll.h>
 #include <sched.h>
@@ -106,18 +107,27 @@ bool join_user_namespace(int init) noexcept {
 }
 
 bool forbid_namespaces() noexcept {
-    constexpr std::array kinds{
-        "/proc/sys/user/max_pid_namespaces", "/proc/sys/user/max_mnt_namespaces",
-        "/proc/sys/user/max_net_namespaces", "/proc/sys/user/max_ipc_namespaces",
-        "/proc/sys/user/max_uts_namespaces", "/proc/sys/user/max_cgroup_namespaces",
-        "/proc/sys/user/max_time_namespaces"};
-    for (const char* each : kinds) {
-        // A kernel built without that kind of namespace has no such file.
-        if (!write_text(AT_FDCWD, each, "0") && errno != ENOENT) {
-            return false;
-        }
+    // In a /proc of its own: each user namespace has its own such files, all under one name, and in
+    // the host's /proc the kernel would go through those of every sandbox that lives.
+    const int proc =
+        kernel::mount_detached("proc", MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+    if (proc < 0) {
+        return false;
     }
-    return write_text(AT_FDCWD, "/proc/sys/user/max_user_namespaces", "1");
+    constexpr std::array kinds{"sys/user/max_pid_namespaces", "sys/user/max_mnt_namespaces",
+                               "sys/user/max_net_namespaces", "sys/user/max_ipc_namespaces",
+                               "sys/user/max_uts_namespaces", "sys/user/max_cgroup_namespaces",
+                               "sys/user/max_time_namespaces"};
+    // A kernel built without that kind of namespace has no such file.
+    const bool forbidden =
+        std::ranges::all_of(
+            kinds,
+            [proc](const char* each) { return write_text(proc, each, "0") || errno == ENOENT; }) &&
+        write_text(proc, "sys/user/max_user_namespaces", "1");
+    const int saved = errno;
+    ::close(proc);
+    errno = saved;
+    return forbidden;
 }
 
 bool enter_nested_user_namespace() noexcept {

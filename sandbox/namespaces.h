@@ -51,7 +51,8 @@ struct cloned_process {
 [[nodiscard]] bool join_user_namespace(int init) noexcept;
 
 // Forbids further namespaces of every kind, and more than the one user namespace that
-// enter_nested_user_namespace makes. Needs the host's /proc, so it comes before pivot_root.
+// enter_nested_user_namespace makes. Needs that the host's /proc can be seen, so it comes before
+// pivot_root.
 [[nodiscard]] bool forbid_namespaces() noexcept;
 
 // Enters one more user namespace, which owns no mount and no network: from here on the mounts

@@ -46,6 +46,9 @@ bool accept(daemon_options& options, std::string_view name, const std::string& v
     if (name == "--parked") {
         return parse_number(value, std::uint32_t{0}, parked_max, options.parked);
     }
+    if (name == "--shells") {
+        return parse_number(value, std::uint32_t{0}, shells_max, options.shells);
+    }
     if (name == "--zygote") {
         options.zygote = value == "shared";
         return value == "shared" || value == "off";
@@ -89,19 +92,23 @@ result<daemon_options> parse_daemon_options(std::span<char* const> arguments) {
             options.allow_no_limits = true;
             continue;
         }
+        if (name == "--trace") {
+            options.trace = true;
+            continue;
+        }
         if (i + 1 == arguments.size() || !accept(options, name, arguments[i + 1])) {
             return fail(errc::invalid_argument, concat("bad argument ", name));
         }
         ++i;
     }
     if (options.socket < 0 || options.instance.empty() || options.runtime_dir.empty()) {
-        return fail(errc::invalid_argument,
-                    "usage: hearth-sandboxd --socket-fd N --instance NAME --runtime-dir DIR "
-                    "[--slots N] [--parked N] [--zygote shared|off] [--zygote-forks N] "
-                    "[--zygote-minutes N] "
-                    "[--zygote-modules A,B] [--numpy-modules A,B] [--python /usr/...] "
-                    "[--allow-no-limits]; it is "
-                    "started by a worker");
+        return fail(
+            errc::invalid_argument,
+            "usage: hearth-sandboxd --socket-fd N --instance NAME --runtime-dir DIR "
+            "[--slots N] [--parked N] [--shells N] [--zygote shared|off] "
+            "[--zygote-forks N] [--zygote-minutes N] [--zygote-modules A,B] "
+            "[--numpy-modules A,B] [--python /usr/...] [--allow-no-limits] [--trace]; it is "
+            "started by a worker");
     }
     return options;
 }

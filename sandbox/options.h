@@ -19,12 +19,14 @@ struct daemon_options {
     std::string python = "/usr/bin/python3";
     std::uint32_t slots = slots_default;
     std::uint32_t parked = parked_default;  // --parked
+    std::uint32_t shells = shells_default;  // --shells
     bool allow_no_limits = false;
     bool zygote = true;                                     // --zygote shared|off
     std::uint32_t zygote_forks = zygote_forks_default;      // --zygote-forks
     std::uint32_t zygote_minutes = zygote_minutes_default;  // --zygote-minutes
     std::string zygote_modules;                             // --zygote-modules, with commas
     std::string numpy_modules = numpy_modules_default;      // --numpy-modules; empty: none
+    bool trace = false;  // --trace: each start's stages are logged, for bench/sandbox
 };
 
 [[nodiscard]] result<daemon_options> parse_daemon_options(std::span<char* const> arguments);

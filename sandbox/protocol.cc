@@ -140,7 +140,8 @@ result<event> decode_pool(std::span<const std::byte> packet, std::size_t descrip
     if (!pool) {
         return propagate(pool);
     }
-    if (pool->parked > parked_max || pool->zygote > 1) {
+    if (pool->parked > parked_max || pool->zygote > 1 || pool->shells > shells_max ||
+        pool->reserved != 0) {
         return fail(errc::protocol, "a pool packet with fields out of range");
     }
     return event(*pool);

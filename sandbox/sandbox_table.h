@@ -17,6 +17,8 @@
 //
 //   starting --sealed--> running --init ended--> draining --cgroups removed--> (gone)
 //      |  \---------------init ended or start deadline----^
+//      |--all but Python, of no request--> shell --create, or to be parked--> starting
+//      |                                     \---init ended----^
 //      \--sealed, of no request--> parked --create--> running
 //                                     \---init ended-----^
 //
@@ -25,7 +27,7 @@
 
 namespace hearth::sandbox {
 
-enum class sandbox_state { starting, parked, running, draining };
+enum class sandbox_state { starting, shell, parked, running, draining };
 
 struct sandbox_entry {
     std::uint64_t id = 0;  // 0: it belongs to no request yet
@@ -39,10 +41,14 @@ struct sandbox_entry {
     gauges shown;  // of a parked one: opened ahead, on their way to the worker
     bool was_sealed = false;
     bool was_created = false;  // and the worker was told so
-    bool evicted = false;      // parked, and killed for its slot
+    bool evicted = false;      // of no request, and killed for its slot
     bool killed_on_request = false;
     bool missed_start_deadline = false;
     bool out_of_memory = false;
+    milestones made{};                     // by init
+    milestones joined{};                   // by Python, where the zygote forked it
+    steady_time began_at;                  // the start of all
+    steady_time forked_at;                 // the zygote was asked
     unique_fd memory_event;                // v1 only
     std::optional<int> wait_status;        // of Python
     std::optional<status_record> failure;  // of a step of contain()

@@ -267,7 +267,7 @@ std::expected<started_sandbox, spawn_failure> spawner::start(const create_packet
     if (cloned->process == 0) {
         become_sandbox(wanted, *wires, *lists, code_mount.get(), way);
     }
-    const std::uint16_t group_is_placed = group->placement() >= 0 ? 1 : 0;
+    const std::uint8_t group_is_placed = group->placement() >= 0 ? 1 : 0;
     started_sandbox made{.family = wanted.family,
                          .group = std::move(*group),
                          .init = cloned->process,
@@ -336,13 +336,14 @@ void spawner::become_sandbox(const create_packet& wanted, wiring& wires,
     contain(plan);
 }
 
-std::expected<void, spawn_failure> spawner::fork_python(started_sandbox& made) {
+std::expected<void, spawn_failure> spawner::fork_python(started_sandbox& made, bool to_be_parked) {
     if (!made.waiting) {
         return fail_at("zygote", {errc::internal, "no shell waits"});
     }
     // The zygote gets copies; these ends close here whatever comes.
-    const shell ends = std::move(*made.waiting);
+    shell ends = std::move(*made.waiting);
     made.waiting.reset();
+    ends.request.parked = to_be_parked ? 1 : 0;
     auto lists = made.group.open_task_lists();
     if (!lists) {
         return fail_at("cgroup", std::move(lists.error()));
@@ -362,12 +363,12 @@ std::expected<void, spawn_failure> spawner::fork_python(started_sandbox& made) {
     return {};
 }
 
-std::expected<void, spawn_failure> spawner::specialise(const started_sandbox& parked,
+std::expected<void, spawn_failure> spawner::specialise(const started_sandbox& ahead,
                                                        const create_packet& wanted,
                                                        int code) const {
     const create_packet made_with = parked_limits();
     if (wanted.memory_mb != made_with.memory_mb || wanted.cpu_millis != made_with.cpu_millis) {
-        if (auto ok = parked.group.set_limits(limits_of(wanted)); !ok) {
+        if (auto ok = ahead.group.set_limits(limits_of(wanted)); !ok) {
             return fail_at("cgroup", std::move(ok.error()));
         }
     }
@@ -375,7 +376,7 @@ std::expected<void, spawn_failure> spawner::specialise(const started_sandbox& pa
     if (!tree) {
         return fail_at("code directory", std::move(tree.error()));
     }
-    if (auto ok = mounts_.attach(tree->get(), parked.mount_namespace.get(), "/code"); !ok) {
+    if (auto ok = mounts_.attach(tree->get(), ahead.mount_namespace.get(), "/code"); !ok) {
         return fail_at("code mount", std::move(ok.error()));
     }
     return {};

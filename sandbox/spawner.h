@@ -22,8 +22,8 @@
 
 namespace hearth::sandbox {
 
-// What a parked sandbox is made with. Only memory and CPU can be given to it later: the others are
-// sizes of its mounts and limits of its processes.
+// What a sandbox is made with ahead of requests. Only memory and CPU can be given to it later: the
+// others are sizes of its mounts and limits of its processes.
 [[nodiscard]] create_packet parked_limits();
 [[nodiscard]] bool fits_parked(const create_packet& wanted);
 
@@ -61,18 +61,21 @@ public:
     // compiles the filters.
     [[nodiscard]] static result<spawner> prepare(const daemon_options& options);
 
-    // `code` is the code directory, -1 for a sandbox to be parked. `way` is program, or zygote for
-    // one that gets its Python by fork_python(). On failure nothing is left of the sandbox.
+    // `code` is the code directory, -1 for a sandbox that is made ahead. `way` is program, or
+    // zygote for one that gets its Python by fork_python(). On failure nothing is left of the
+    // sandbox.
     [[nodiscard]] std::expected<started_sandbox, spawn_failure> start(const create_packet& wanted,
                                                                       std::uint32_t slot, int code,
                                                                       start_way way);
     // Asks the zygote for the Python of a shell. After a failure the sandbox must be killed.
-    [[nodiscard]] std::expected<void, spawn_failure> fork_python(started_sandbox& made);
+    [[nodiscard]] std::expected<void, spawn_failure> fork_python(started_sandbox& made,
+                                                                 bool to_be_parked);
     [[nodiscard]] zygote_keeper& zygotes(zygote_family family = zygote_family::standard) const {
         return *zygotes_[static_cast<std::size_t>(family)];
     }
-    // Gives a parked sandbox its limits and its code. After a failure it must be killed.
-    [[nodiscard]] std::expected<void, spawn_failure> specialise(const started_sandbox& parked,
+    // Gives a sandbox that was made ahead its limits and its code. After a failure it must be
+    // killed.
+    [[nodiscard]] std::expected<void, spawn_failure> specialise(const started_sandbox& ahead,
                                                                 const create_packet& wanted,
                                                                 int code) const;
 

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <ctime>
 #include <optional>
 #include <span>
 #include <string_view>
@@ -22,12 +23,25 @@ enum class status_kind : std::uint32_t {
     shell = 4,   // everything but Python is in place: the zygote may fork
 };
 
+// When a process came how far, in nanoseconds of the monotonic clock: what makes a sandbox, up to
+// `shell` or `sealed`, was born (its ids mapped), had its mounts, was sealed; what joins one, up to
+// `sealed`, was forked, had joined, was sealed. For the figures of bench/sandbox.
+using milestones = std::array<std::int64_t, 3>;
+
+inline std::int64_t milestone_now() noexcept {
+    timespec now{};
+    ::clock_gettime(CLOCK_MONOTONIC, &now);
+    constexpr std::int64_t per_second = 1'000'000'000;
+    return now.tv_sec * per_second + now.tv_nsec;
+}
+
 struct status_record {
     status_kind kind{};
     std::int32_t value = 0;
     std::array<char, 40> stage{};
+    milestones reached{};  // of `shell` and `sealed`
 };
-static_assert(sizeof(status_record) == 48);
+static_assert(sizeof(status_record) == 72);
 
 // One record as it was read, checked: nothing when it is none, which no process of ours writes.
 [[nodiscard]] inline std::optional<status_record> decode_status(
@@ -46,9 +60,9 @@ static_assert(sizeof(status_record) == 48);
 }
 
 // Safe after clone. A full or closed pipe has no remedy here: sandboxd then sees the process end.
-inline void write_status(int fd, status_kind kind, int value,
-                         std::string_view stage = {}) noexcept {
-    status_record record{.kind = kind, .value = value};
+inline void write_status(int fd, status_kind kind, int value, std::string_view stage = {},
+                         const milestones& reached = {}) noexcept {
+    status_record record{.kind = kind, .value = value, .reached = reached};
     stage.substr(0, record.stage.size() - 1).copy(record.stage.data(), record.stage.size() - 1);
     [[maybe_unused]] const ssize_t written = ::write(fd, &record, sizeof record);
 }

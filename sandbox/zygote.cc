@@ -104,7 +104,7 @@ struct fork_call {
     join(plan);
     ::prctl(PR_SET_NAME, "python3", 0, 0, 0);
     embedded_python::after_fork_in_child();
-    embedded_python::serve();
+    embedded_python::serve(call.request->parked == 1);
 }
 
 // Runs in a process that shares the zygote's memory while the zygote waits (as after vfork), and is

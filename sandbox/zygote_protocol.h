@@ -21,7 +21,8 @@ struct fork_request {
     std::uint64_t file_bytes_max = 0;
     std::uint32_t pids = 0;
     std::uint16_t landlock = 0;  // ABI
-    std::uint16_t placed = 0;    // 1: there is a v2 cgroup to be born into
+    std::uint8_t placed = 0;     // 1: there is a v2 cgroup to be born into
+    std::uint8_t parked = 0;     // 1: nobody waits for it yet
 };
 static_assert(sizeof(fork_request) == 16);
 
@@ -47,7 +48,7 @@ static_assert(fork_descriptors_min + cgroup_hierarchies_max <= packet_descriptor
     }
     std::memcpy(&request, packet.data(), sizeof request);
     const std::size_t least = fork_descriptors_min + request.placed;
-    if (request.placed > 1 || descriptors < least ||
+    if (request.placed > 1 || request.parked > 1 || descriptors < least ||
         descriptors > fork_descriptors_min + cgroup_hierarchies_max) {
         return fail(errc::protocol, "a fork request out of range");
     }

@@ -1,245 +1,39 @@
-// Cold starts in figures, for bench/cold: bubblewrap's and Hearth's in turns, in one run. Prints
-// one JSON object. All that it waits for is an event, but for sandboxes to be idle.
+// Cold starts in figures, for bench/cold and bench/sandbox/report: bubblewrap's and Hearth's in
+// turns, in one run. Prints one JSON object; sandboxd's own account of each start's stages goes to
+// standard error as log lines. All that it waits for is an event, but for sandboxes to be idle.
 
 #include <algorithm>
-#include <array>
 #include <cstdio>
 #include <cstdlib>
 #include <deque>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <map>
-#include <memory>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include <fcntl.h>
 #include <poll.h>
-#include <spawn.h>
-#include <sys/socket.h>
+#include <signal.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/concat.h"
-#include "sandbox/client.h"
-#include "sandbox/frame.h"
+#include "bench_host.h"
 
 namespace {
 
 using namespace hearth;
+using namespace hearth::bench;
 using namespace hearth::sandbox;
 namespace fs = std::filesystem;
 
-constexpr seconds patience{60};
-constexpr int at_once = 16;
-constexpr int functions = 200;
 constexpr int idle_ones = 20;
-
-[[noreturn]] void stop(const std::string& why) {
-    std::fprintf(stderr, "hearth-bench-cold: %s\n", why.c_str());
-    std::exit(1);
-}
-
-double milliseconds_since(steady_time start) {
-    return std::chrono::duration<double, std::milli>(steady_clock::now() - start).count();
-}
-
-pid_t spawn(const std::vector<std::string>& command) {
-    std::vector<char*> arguments;
-    for (const std::string& each : command) {
-        arguments.push_back(const_cast<char*>(each.c_str()));
-    }
-    arguments.push_back(nullptr);
-    pid_t process = -1;
-    if (::posix_spawn(&process, arguments[0], nullptr, nullptr, arguments.data(), environ) != 0) {
-        stop(concat("cannot run ", command[0], " (apt-get install bubblewrap)"));
-    }
-    return process;
-}
-
-const std::vector<std::string> bubblewrap{
-    "/usr/bin/bwrap", "--unshare-all", "--ro-bind",        "/usr",      "/usr",   "--symlink",
-    "usr/lib",        "/lib",          "--symlink",        "usr/lib64", "/lib64", "--symlink",
-    "usr/bin",        "/bin",          "--proc",           "/proc",     "--dev",  "/dev",
-    "--tmpfs",        "/tmp",          "/usr/bin/python3", "-c",        "pass"};
-
-double run_bubblewrap() {
-    const steady_time start = steady_clock::now();
-    const pid_t process = spawn(bubblewrap);
-    int status = 0;
-    ::waitpid(process, &status, 0);
-    if (status != 0) {
-        stop("bwrap failed");
-    }
-    return milliseconds_since(start);
-}
-
-struct running {
-    unique_fd stream;
-    unique_fd output;
-    pid_t init = -1;
-    start_way way{};
-};
-
-// One hearth-sandboxd, spoken to as a worker does.
-class host {
-public:
-    host(const std::string& name, const std::string& program, const std::string& runtime,
-         std::uint32_t parked, bool zygote)
-        : control_(launch(name, program, runtime, parked, zygote)) {
-        while (zygote && !has_zygote_) {
-            take(next());
-        }
-    }
-
-    void await_parked(std::uint32_t count) {
-        while (parked_ < count) {
-            take(next());
-        }
-    }
-
-    std::uint64_t request(int code) {
-        create_packet wanted;
-        wanted.header.sandbox_id = ++last_id_;
-        if (!control_.create(wanted, code)) {
-            stop("a create was refused");
-        }
-        return last_id_;
-    }
-
-    // Waits for one more created sandbox, or for `id`.
-    running& await_created(std::uint64_t id) {
-        while (!live_.contains(id)) {
-            take(next());
-        }
-        return live_[id];
-    }
-    void end(std::uint64_t id) {
-        live_.erase(id);
-        while (!std::erase(ended_, id)) {
-            take(next());
-        }
-    }
-    void take_pending() {
-        for (;;) {
-            auto got = control_.receive();
-            if (!got) {
-                stop(got.error().message);
-            }
-            if (!got->has_value()) {
-                return;
-            }
-            take(std::move(**got));
-        }
-    }
-    std::map<std::uint64_t, running>& live() { return live_; }
-    std::vector<std::uint64_t>& ended() { return ended_; }
-    client& control() { return control_; }
-
-private:
-    static client launch(const std::string& name, const std::string& program,
-                         const std::string& runtime, std::uint32_t parked, bool zygote) {
-        auto made = client::launch({.program = program,
-                                    .instance = concat("bench-", ::getpid(), "-", name),
-                                    .runtime_dir = runtime,
-                                    .parked = parked,
-                                    .zygote = zygote},
-                                   after(patience));
-        if (!made) {
-            stop(made.error().message);
-        }
-        return std::move(*made);
-    }
-
-    received_event next() {
-        for (;;) {
-            auto got = control_.receive();
-            if (!got) {
-                stop(got.error().message);
-            }
-            if (got->has_value()) {
-                return std::move(**got);
-            }
-            pollfd one{.fd = control_.descriptor(), .events = POLLIN, .revents = 0};
-            constexpr int patience_ms = 60'000;
-            if (::poll(&one, 1, patience_ms) != 1) {
-                stop("hearth-sandboxd does not answer");
-            }
-        }
-    }
-
-    void take(received_event got) {
-        if (const auto* pool = std::get_if<pool_packet>(&got.what)) {
-            parked_ = pool->parked;
-            has_zygote_ = pool->zygote == 1;
-        } else if (const auto* created = std::get_if<created_packet>(&got.what)) {
-            live_[created->header.sandbox_id] = {.stream = std::move(got.control_stream),
-                                                 .output = std::move(got.output),
-                                                 .init = created->init_pid,
-                                                 .way = created->way};
-            parked_ -= created->way == start_way::parked ? 1 : 0;
-        } else if (const auto* exited = std::get_if<exited_packet>(&got.what)) {
-            ended_.push_back(exited->header.sandbox_id);
-        } else if (const auto* failed = std::get_if<create_failed_packet>(&got.what)) {
-            stop(concat("not created: ", text_of(failed->stage), ": ", text_of(failed->text)));
-        }
-    }
-
-    client control_;
-    std::uint64_t last_id_ = 0;
-    std::uint32_t parked_ = 0;
-    bool has_zygote_ = false;
-    std::map<std::uint64_t, running> live_;
-    std::vector<std::uint64_t> ended_;
-};
-
-void send_init(const running& to) {
-    static const auto frame = encode_init_frame(1, {.handlers = {"main.handler"},
-                                                    .function_name = "hello",
-                                                    .function_version = "1",
-                                                    .function_arn = "arn:hearth:hello",
-                                                    .log_group_name = "/hearth/hello",
-                                                    .log_stream_name = "stream"});
-    if (!frame || ::send(to.stream.get(), frame->data(), frame->size(), MSG_NOSIGNAL) < 0) {
-        stop("an init frame could not be sent");
-    }
-}
-
-void await_answer(const running& from) {
-    std::array<std::byte, 4096> bytes{};
-    const ssize_t got = ::recv(from.stream.get(), bytes.data(), bytes.size(), 0);
-    const auto header = got < static_cast<ssize_t>(frame_header_size)
-                            ? fail(errc::closed, "the sandbox ended")
-                            : decode_answer_header(bytes);
-    if (!header || header->type == frame_type::init_error || header->type == frame_type::error) {
-        stop("a sandbox did not answer well");
-    }
-}
-
-void invoke(const running& to) {
-    const auto head = encode_invoke_head(1, wall_clock_ms() + 10'000, "request", 2);
-    const std::string frame = concat(*head, "{}");
-    if (::send(to.stream.get(), frame.data(), frame.size(), MSG_NOSIGNAL) < 0) {
-        stop("an invocation could not be sent");
-    }
-    await_answer(to);
-}
-
-// From the request to the function's code being imported: the answer to init.
-double run_sandbox(host& in, int code, start_way expected) {
-    const steady_time start = steady_clock::now();
-    const std::uint64_t id = in.request(code);
-    const running& made = in.await_created(id);
-    send_init(made);
-    await_answer(made);
-    const double elapsed = milliseconds_since(start);
-    if (made.way != expected) {
-        stop("a sandbox was made in another way than it was to be");
-    }
-    in.end(id);
-    return elapsed;
-}
+constexpr int warm_up_rounds = 10;
 
 std::string percentiles(std::vector<double> values) {
     std::ranges::sort(values);
@@ -252,13 +46,13 @@ std::string percentiles(std::vector<double> values) {
     return text;
 }
 
-double bubblewraps_per_second() {
+double bubblewraps_per_second(int functions, int at_once) {
     const steady_time start = steady_clock::now();
     int started = 0;
     int ended = 0;
     while (ended < functions) {
         while (started < functions && started - ended < at_once) {
-            spawn(bubblewrap);
+            [[maybe_unused]] const pid_t process = spawn(bubblewrap());
             ++started;
         }
         ::waitpid(-1, nullptr, 0);
@@ -269,7 +63,7 @@ double bubblewraps_per_second() {
 
 // Each function is called for the first time: made, imported, ended. At most `at_once` at a time
 // are on their way to their answer.
-double sandboxes_per_second(host& in, int code) {
+double sandboxes_per_second(host& in, int code, int functions, int at_once) {
     const steady_time start = steady_clock::now();
     std::deque<std::uint64_t> asked;
     int started = 0;
@@ -381,69 +175,169 @@ double idle_python_kb() {
     return static_cast<double>(many - few) / idle_ones;
 }
 
+// What one row of the table is made of.
+struct row {
+    std::vector<double> created;
+    std::vector<double> ready;
+    std::vector<double> first_line;
+    double processor_ms = 0;
+
+    void add(const start_times& took) {
+        created.push_back(took.created);
+        ready.push_back(took.ready);
+        first_line.push_back(took.first_line);
+    }
+};
+
+void print_row(const char* name, const row& from) {
+    std::printf(
+        "\"%s\": {\"created_ms\": %s, \"ready_ms\": %s, \"first_line_ms\": %s, "
+        "\"processor_ms\": %.2f}, ",
+        name, percentiles(from.created).c_str(), percentiles(from.ready).c_str(),
+        percentiles(from.first_line).c_str(),
+        from.processor_ms / static_cast<double>(from.ready.size()));
+}
+
+// Bubblewrap leaves before its sandbox's init does, which then is nobody's child: adopted here, so
+// that its time is counted. Called while this process has no other children.
+double bubblewrap_processor_ms(int rounds) {
+    const auto children_ms = [] {
+        rusage used{};
+        ::getrusage(RUSAGE_CHILDREN, &used);
+        const auto ms = [](const timeval& time) {
+            return static_cast<double>(time.tv_sec) * 1e3 + static_cast<double>(time.tv_usec) / 1e3;
+        };
+        return ms(used.ru_utime) + ms(used.ru_stime);
+    };
+    ::prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
+    const double before = children_ms();
+    for (int i = 0; i < rounds; ++i) {
+        [[maybe_unused]] const pid_t process = spawn(bubblewrap());
+        while (::waitpid(-1, nullptr, 0) > 0) {
+        }
+    }
+    ::prctl(PR_SET_CHILD_SUBREAPER, 0, 0, 0, 0);
+    return children_ms() - before;
+}
+
+struct arguments {
+    std::string program;
+    std::string runtime;
+    int rounds = 1;
+
+    [[nodiscard]] launch_options options(const char* name) const {
+        return {.program = program,
+                .instance = concat("bench-", ::getpid(), "-", name),
+                .runtime_dir = runtime};
+    }
+};
+
+// All rows in each round, so that they see the same machine.
+void print_starts(const arguments& given, int code) {
+    row wrapped;
+    wrapped.processor_ms = bubblewrap_processor_ms(given.rounds);
+    auto parked_options = given.options("parked");
+    auto shell_options = given.options("shells");
+    auto forked_options = given.options("forked");
+    auto executed_options = given.options("executed");
+    shell_options.parked = forked_options.parked = executed_options.parked = 0;
+    forked_options.shells = 0;
+    forked_options.trace = executed_options.trace = true;
+    executed_options.zygote = false;
+    host with_parked(parked_options);
+    host with_shells(shell_options);
+    host without_shells(forked_options);
+    host without_zygote(executed_options);
+    with_parked.await_shells(shells_default);
+    row parked;
+    row shell;
+    row forked;
+    row executed;
+    for (int round = -warm_up_rounds; round < given.rounds; ++round) {
+        const bool counts = round >= 0;  // the first ones warm the caches
+        const auto measure = [&](row& into, host& in, start_way expected) {
+            if (round == 0) {
+                into.processor_ms = -in.processor_ms();
+            }
+            const start_times took = in.run(code, expected);
+            if (counts) {
+                into.add(took);
+            }
+            if (round == given.rounds - 1) {
+                // With what was made ahead for the next one, up to where it is now.
+                into.processor_ms += in.processor_ms();
+            }
+        };
+        with_parked.await_parked(parked_default);
+        with_shells.await_shells(1);
+        const double took = run_bubblewrap();
+        if (counts) {
+            wrapped.add({took, took, took});
+        }
+        measure(parked, with_parked, start_way::parked);
+        measure(shell, with_shells, start_way::zygote);
+        measure(forked, without_shells, start_way::zygote);
+        measure(executed, without_zygote, start_way::program);
+    }
+    print_row("bwrap", wrapped);
+    print_row("parked", parked);
+    print_row("shell", shell);
+    print_row("forked", forked);
+    print_row("executed", executed);
+}
+
+// Starts per second with so many on their way at once, the best of neither side: medians of three.
+void print_rates(const arguments& given, int code) {
+    constexpr int starts = 200;
+    std::printf("\"rates\": [");
+    for (const int at_once : {1, 2, 4, 8, 16}) {
+        std::vector<double> theirs;
+        std::vector<double> ours;
+        for (int round = 0; round < 3; ++round) {
+            theirs.push_back(bubblewraps_per_second(starts, at_once));
+            host usual(given.options("rate"));
+            usual.await_parked(parked_default);
+            usual.await_shells(shells_default);
+            ours.push_back(sandboxes_per_second(usual, code, starts, at_once));
+        }
+        std::ranges::sort(theirs);
+        std::ranges::sort(ours);
+        std::printf("%s{\"at_once\": %d, \"bwrap\": %.1f, \"sandboxes\": %.1f}",
+                    at_once == 1 ? "" : ", ", at_once, theirs[1], ours[1]);
+    }
+    std::printf("], ");
+}
+
+void print_density(const arguments& given, int code) {
+    auto options = given.options("idle");
+    options.parked = 0;
+    options.shells = 0;
+    host usual(options);
+    const double sandbox_kb = idle_sandbox_kb(usual, code);
+    std::printf("\"idle_sandbox_kb\": %.0f, \"idle_python_kb\": %.0f, ", sandbox_kb,
+                idle_python_kb());
+}
+
 }  // namespace
 
-int main(int count, char** arguments) {
+int main(int count, char** values) {
     if (count != 4) {
         stop("usage: hearth-bench-cold SANDBOXD RUNTIME_DIR ROUNDS");
     }
-    const std::string program = arguments[1];
-    const std::string runtime = arguments[2];
-    const int rounds = std::max(std::atoi(arguments[3]), 1);
+    const arguments given{values[1], values[2], std::max(std::atoi(values[3]), 1)};
     std::string directory = (fs::temp_directory_path() / "hearth-bench-XXXXXX").string();
     if (::mkdtemp(directory.data()) == nullptr) {
         stop("no temporary directory");
     }
     fs::permissions(directory, fs::perms(0755));
-    std::ofstream(directory + "/main.py") << "def handler(event, context):\n    return 'hello'\n";
+    std::ofstream(directory + "/main.py")
+        << "import time\n\n\ndef handler(event, context):\n    return time.monotonic_ns()\n";
     const unique_fd code(::open(directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
-
-    std::vector<double> wrapped;
-    std::vector<double> parked;
-    std::vector<double> forked;
-    std::vector<double> executed;
-    {
-        host with_parked("parked", program, runtime, 4, true);
-        host without_parked("zygote", program, runtime, 0, true);
-        host without_zygote("program", program, runtime, 0, false);
-        for (int round = -10; round < rounds; ++round) {
-            with_parked.await_parked(4);
-            const double one = run_bubblewrap();
-            const double two = run_sandbox(with_parked, code.get(), start_way::parked);
-            with_parked.await_parked(4);
-            const double three = run_sandbox(without_parked, code.get(), start_way::zygote);
-            const double four = run_sandbox(without_zygote, code.get(), start_way::program);
-            if (round >= 0) {  // the first ones warm the caches
-                wrapped.push_back(one);
-                parked.push_back(two);
-                forked.push_back(three);
-                executed.push_back(four);
-            }
-        }
-    }
-    std::vector<double> wraps_rate;
-    std::vector<double> sandboxes_rate;
-    for (int round = 0; round < 3; ++round) {
-        wraps_rate.push_back(bubblewraps_per_second());
-        host usual(concat("rate", round), program, runtime, 4, true);
-        usual.await_parked(4);
-        sandboxes_rate.push_back(sandboxes_per_second(usual, code.get()));
-    }
-    std::ranges::sort(wraps_rate);
-    std::ranges::sort(sandboxes_rate);
-    double idle_kb = 0;
-    {
-        host usual("idle", program, runtime, 0, true);
-        idle_kb = idle_sandbox_kb(usual, code.get());
-    }
-    const double python_kb = idle_python_kb();
+    std::printf("{");
+    print_starts(given, code.get());
+    print_rates(given, code.get());
+    print_density(given, code.get());
+    std::printf("\"rounds\": %d}\n", given.rounds);
     fs::remove_all(directory);
-    std::printf(
-        "{\"rounds\": %d, \"bwrap_ms\": %s, \"parked_ms\": %s, \"zygote_ms\": %s, "
-        "\"program_ms\": %s, \"bwrap_per_second\": %.1f, \"sandboxes_per_second\": %.1f, "
-        "\"idle_sandbox_kb\": %.0f, \"idle_python_kb\": %.0f}\n",
-        rounds, percentiles(wrapped).c_str(), percentiles(parked).c_str(),
-        percentiles(forked).c_str(), percentiles(executed).c_str(), wraps_rate[1],
-        sandboxes_rate[1], idle_kb, python_kb);
     return 0;
 }

@@ -6,6 +6,7 @@ the handler is installed when the function imports it."""
 import sys
 
 _request_id = ""
+_configured = None  # the module that has the handler
 
 
 def _set_request(request_id):
@@ -14,6 +15,9 @@ def _set_request(request_id):
 
 
 def _configure(logging):
+    global _configured
+    _configured = logging
+
     class LambdaHandler(logging.Handler):
         def emit(self, record):
             try:
@@ -59,8 +63,9 @@ class _LoggingFinder:
 
 def install():
     """Returns the function that tells which request is running."""
-    if "logging" in sys.modules:
-        _configure(sys.modules["logging"])
-    else:
+    present = sys.modules.get("logging")
+    if present is not None and present is not _configured:
+        _configure(present)
+    elif present is None and _LoggingFinder not in sys.meta_path:
         sys.meta_path.insert(0, _LoggingFinder)
     return _set_request

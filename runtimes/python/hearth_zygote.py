@@ -17,7 +17,6 @@ import gc  # noqa: E402
 import importlib  # noqa: E402
 import json  # noqa: E402
 import os  # noqa: E402
-import select  # noqa: E402
 import socket  # noqa: E402
 import time  # noqa: E402
 
@@ -34,9 +33,6 @@ PRELOADED = (
     "zlib",
 )
 
-
-# A worker that waits for this sandbox sends its first frame at once.
-UNASKED_SECONDS = 0.005
 
 # Calls after which code is specialised and caches are filled: CPython 3.11 begins at the eighth.
 REHEARSALS = 32
@@ -78,12 +74,12 @@ def import_wanted(names, needs_first):
             print("the zygote does without %s: %s" % (name, problem), file=sys.stderr)
 
 
-def serve():
+def serve(is_parked):
     bootstrap.STARTED_NS = time.monotonic_ns()
     make_fresh()
     for hooks in fork_hooks:
         os.register_at_fork(**hooks)
-    if not select.select([bootstrap.channel.DESCRIPTOR], [], [], UNASKED_SECONDS)[0]:
+    if is_parked:
         touch()
     bootstrap.run()
 

@@ -139,6 +139,10 @@ void add_dev_options(CLI::App& command, dev_options& into) {
         ->envname("HEARTH_PARKED")
         ->check(CLI::Range(0U, sandbox::parked_max))
         ->capture_default_str();
+    command.add_option("--shells", into.shells, "Sandboxes that wait ready but for Python")
+        ->envname("HEARTH_SHELLS")
+        ->check(CLI::Range(0U, sandbox::shells_max))
+        ->capture_default_str();
     command
         .add_option(
             "--zygote", into.zygote,

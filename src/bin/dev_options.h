@@ -35,6 +35,7 @@ struct dev_options {
     std::uint32_t cpu_floor_millis = worker::cpu_floor_millis_default;
     bool allow_no_limits = false;
     std::uint32_t parked = sandbox::parked_default;
+    std::uint32_t shells = sandbox::shells_default;
     std::uint32_t slots = sandbox::slots_default;
     std::string zygote = "shared";
     std::uint32_t zygote_forks = sandbox::zygote_forks_default;

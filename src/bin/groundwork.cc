@@ -98,6 +98,7 @@ result<groundwork> lay_groundwork(dev_options& options) {
                                               .runtime_dir = installed->python_runtime,
                                               .slots = options.slots,
                                               .parked = options.parked,
+                                              .shells = options.shells,
                                               .zygote = options.zygote == "shared",
                                               .zygote_forks = options.zygote_forks,
                                               .zygote_minutes = options.zygote_minutes,

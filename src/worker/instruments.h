@@ -25,7 +25,8 @@ public:
         violations_[static_cast<std::size_t>(kind)]->Increment();
     }
     // Before /metrics is written.
-    void refresh(const dispatcher& dispatch, std::size_t parked, std::size_t code_bytes);
+    void refresh(const dispatcher& dispatch, std::size_t parked, std::size_t shells,
+                 std::size_t code_bytes);
 
 private:
     prometheus::Counter& succeeded_;
@@ -38,6 +39,7 @@ private:
     prometheus::Gauge& frozen_;
     prometheus::Gauge& busy_;
     prometheus::Gauge& parked_;
+    prometheus::Gauge& shells_;
     prometheus::Gauge& waiting_;
     prometheus::Gauge& memory_;
     prometheus::Gauge& code_bytes_;

@@ -61,6 +61,8 @@ public:
     [[nodiscard]] const sandbox::hello_packet& hello() const { return client_.hello(); }
     // Sandboxes that wait ready for a function, as far as this side knows.
     [[nodiscard]] std::uint32_t parked() const noexcept { return parked_; }
+    // And those that lack only Python.
+    [[nodiscard]] std::uint32_t shells() const noexcept { return shells_; }
     [[nodiscard]] event& lost() noexcept { return lost_; }
     // After finish(): ends hearth-sandboxd, which removes every trace of its sandboxes.
     [[nodiscard]] result<int> close_and_wait(deadline until) {
@@ -78,6 +80,7 @@ private:
     std::unordered_map<std::uint64_t, sandbox_events*> live_;
     std::uint64_t last_id_ = 0;
     std::uint32_t parked_ = 0;
+    std::uint32_t shells_ = 0;
     std::deque<std::uint64_t> kills_;  // not sent yet; a few per live sandbox at most
     wait_list kills_changed_;
     event lost_;

@@ -10,6 +10,8 @@ import sys
 import tempfile
 import unittest
 
+from attack import LANDLOCK_TRUNCATES, landlock_abi
+
 FOLDER = pathlib.Path(__file__).resolve().parent
 WITNESS_WAIT_S = 120
 
@@ -71,6 +73,8 @@ class LayersTest(unittest.TestCase):
     def test_every_layer_is_missed_by_its_witness(self):
         for layer, module, test in WITNESSES:
             with self.subTest(layer):
+                if layer == "landlock" and landlock_abi() < LANDLOCK_TRUNCATES:
+                    self.skipTest("what this kernel's Landlock holds back, other layers do too")
                 ran = self.run_witness(self.installation(layer), module, test)
                 self.assertNotEqual(ran.returncode, 0, ran.stderr)
                 # The attack ran and was not held back; the server did not merely fail to start.

@@ -6,13 +6,13 @@ import pathlib
 import re
 import signal
 
-from attack import (AttackTest, Background, END_WAIT_S, cgroups_of, code_of, eventually,
+from attack import (AttackTest, Background, END_WAIT_S, SLOWNESS, cgroups_of, code_of, eventually,
                     group, in_parallel, main, process_ids, processes_of, read_text,
                     succeeds_if, succeeds_with)
 from harness import StandaloneTest
 from server import sandboxd_of
 
-HOLD_MS = 4000
+HOLD_MS = 4000 * SLOWNESS
 SIBLINGS = 3
 
 
@@ -147,6 +147,7 @@ class LayoutTest(AttackTest):
 
     functions = "sandboxes"
     environment = {**AttackTest.environment, "HEARTH_ZYGOTE": "off"}
+    shells = 0  # nothing would be forked into them
 
     def test_72_neighbours_do_not_know_each_others_layout(self):
         functions = [self.upload_attack(name=f"neighbour-{index}") for index in range(SIBLINGS)]

@@ -280,6 +280,8 @@ TEST(containment, walking_up_never_leaves_the_root) {
 }
 
 TEST(containment, limits_and_priorities_cannot_be_raised) {
+    // Opening an id map for writing is refused where Landlock knows of truncation (ABI 3), and
+    // writing to it everywhere.
     EXPECT_EQ(probe("    import resource\n"
                     "    def raise_limit():\n"
                     "        resource.setrlimit(resource.RLIMIT_NOFILE, (100_000, 100_000))\n"
@@ -291,9 +293,10 @@ TEST(containment, limits_and_priorities_cannot_be_raised) {
                     "        limits = 'refused'\n"
                     "    return [limits, attempt(lambda: os.nice(-5)),\n"
                     "            attempt(lambda: write('/proc/self/oom_score_adj', '0')),\n"
-                    "            attempt(lambda: write('/proc/self/uid_map', '0 0 1')),\n"
+                    "            attempt(lambda: write('/proc/self/uid_map', '0 0 1')) in\n"
+                    "                ('EPERM', 'EACCES'),\n"
                     "            resource.getrlimit(resource.RLIMIT_CORE)]\n"),
-              R"(["refused","EPERM","EACCES","EACCES",[0,0]])");
+              R"(["refused","EPERM","EACCES",true,[0,0]])");
 }
 
 TEST(containment, abstract_sockets_of_the_host_cannot_be_reached) {

@@ -62,6 +62,12 @@ bool receive_all(int fd, char* to, std::size_t size) {
     return true;
 }
 
+// The build's own, or those of an installation: the tests also run on other hosts.
+std::string path_of(const char* variable, const char* built) {
+    const char* installed = std::getenv(variable);
+    return installed == nullptr ? built : installed;
+}
+
 epoch_ms deadline_from_now() {
     return wall_clock_ms() + 30'000;
 }
@@ -158,9 +164,9 @@ start_way tested_way() {
 
 launch_options default_options() {
     static std::atomic<int> count = 0;
-    return {.program = HEARTH_SANDBOXD_PATH,
+    return {.program = path_of("HEARTH_SANDBOXD", HEARTH_SANDBOXD_PATH),
             .instance = concat("test-", ::getpid(), "-", ++count),
-            .runtime_dir = HEARTH_RUNTIME_DIR,
+            .runtime_dir = path_of("HEARTH_RUNTIME", HEARTH_RUNTIME_DIR),
             .slots = 32,
             .parked = tested_way() == start_way::parked ? 2U : 0U,
             .zygote = tested_way() != start_way::program};
@@ -203,6 +209,7 @@ bool sandbox_host::keep(const received_event& next) {
     }
     if (const auto* pool = std::get_if<pool_packet>(&next.what)) {
         parked_ = pool->parked;
+        shells_ = pool->shells;
         has_zygote_ = pool->zygote == 1;
         return true;
     }
@@ -211,6 +218,14 @@ bool sandbox_host::keep(const received_event& next) {
 
 void sandbox_host::await_parked(std::uint32_t count) {
     while (parked_ < count) {
+        if (!keep(next_event())) {
+            give_up("an answer that nobody waits for");
+        }
+    }
+}
+
+void sandbox_host::await_shells(std::uint32_t count) {
+    while (shells_ < count) {
         if (!keep(next_event())) {
             give_up("an answer that nobody waits for");
         }

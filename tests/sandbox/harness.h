@@ -109,6 +109,8 @@ public:
     received_event next_event();
     // Waits until `count` sandboxes wait for a function.
     void await_parked(std::uint32_t count);
+    // The same, for sandboxes that lack only Python.
+    void await_shells(std::uint32_t count);
     // Waits until Python can be forked.
     void await_zygote();
     void await_next_zygote() {
@@ -126,6 +128,7 @@ private:
     bool parks_ = false;
     bool has_zygote_ = false;
     std::uint32_t parked_ = 0;
+    std::uint32_t shells_ = 0;
     std::uint64_t next_id_ = 1;
     std::map<std::uint64_t, exited_packet> exits_;
 };

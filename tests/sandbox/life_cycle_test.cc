@@ -170,7 +170,7 @@ TEST(life_cycle, a_missing_program_is_an_error_and_not_a_hang) {
 
 TEST(life_cycle, a_runtime_directory_inside_tmp_works) {
     const std::string copy = concat("/tmp/hearth-runtime-", ::getpid());
-    fs::copy(HEARTH_RUNTIME_DIR, copy);
+    fs::copy(default_options().runtime_dir, copy);
     auto options = default_options();
     options.runtime_dir = copy;
     {

@@ -156,6 +156,29 @@ TEST(outcome, a_fork_bomb_stops_at_the_pids_limit) {
     EXPECT_EQ(result, concat("[", pids_default - 1, R"(,"Resource temporarily unavailable"])"));
 }
 
+TEST(outcome, a_sandbox_gets_no_more_of_a_processor_than_its_share) {
+    const code_directory code({{"main.py",
+                                "import time\n"
+                                "def handler(event, context):\n"
+                                "    began, used = time.monotonic(), time.process_time()\n"
+                                "    while time.process_time() - used < 0.2:\n"
+                                "        pass\n"
+                                "    took = time.monotonic() - began\n"
+                                "    return (time.process_time() - used) / took < 0.5\n"}});
+    sandbox_host host;
+    if (host.control().hello().limits_cpu == 0) {
+        GTEST_SKIP() << "this host has no controller for processors";
+    }
+    create_packet wanted;
+    wanted.cpu_millis = 200;
+    auto sandbox = host.create(code, wanted);
+    ASSERT_TRUE(sandbox->init(default_parameters()).is(frame_type::ready));
+    EXPECT_EQ(sandbox->invoke("null").payload, "true");
+    host.kill(*sandbox);
+    EXPECT_GE(host.await_exit(*sandbox).cpu_usec, 200'000U);
+    host.disconnect();
+}
+
 TEST(outcome, the_high_water_mark_can_be_read_while_the_sandbox_lives) {
     const code_directory code({{"main.py",
                                 "def handler(event, context):\n"

@@ -24,6 +24,7 @@ launch_options zygote_options(std::uint32_t parked = 0) {
     auto options = default_options();
     options.zygote = true;
     options.parked = parked;
+    options.shells = 0;
     return options;
 }
 

@@ -202,13 +202,19 @@ def kill_everybody_from_a_child(event):
     wait_for_ever()
 
 
+def become_a_later_victim(score):
+    # Closed within: the error of a buffered write comes with the close.
+    with open("/proc/self/oom_score_adj", "w") as file:
+        file.write(score)
+
+
 def priorities(event):
     group = ctypes.create_string_buffer(64)
     ctypes.c_uint32.from_buffer(group).value = 48
     return [attempt(lambda: os.setpriority(os.PRIO_PROCESS, 0, -20)), call(144, 0, 1, 0),
             call(142, 0, 0), call(314, 0, ctypes.addressof(group), 0), call(251, 1, 0, 1 << 13),
             call(149, 0, 4096), call(151, 1),
-            attempt(lambda: open("/proc/self/oom_score_adj", "w").write("0"))]
+            attempt(lambda: become_a_later_victim("0"))]
 
 
 def raise_limits(event):
