@@ -130,7 +130,8 @@ task<result<faas::page<faas::function>>> function_table::list(std::size_t limit,
     item start;
     do {  // DynamoDB ends a page at 1 MB, whatever the limit
         expressions how;
-        how.key_condition = cursor.empty() ? "#kind = :kind" : "#kind = :kind AND #created > :cursor";
+        how.key_condition =
+            cursor.empty() ? "#kind = :kind" : "#kind = :kind AND #created > :cursor";
         how.names = {{"#kind", "kind"}};
         how.values.emplace(":kind", attribute::text(std::string(all_functions)));
         if (!cursor.empty()) {
