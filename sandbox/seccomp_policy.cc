@@ -411,20 +411,18 @@ constexpr std::array rules{
     equals("prctl", 0, PR_GET_THP_DISABLE),
 };
 
-constexpr std::array joining{
-    "capset",
-    "clone3",
-    "keyctl",
-    "landlock_add_rule",
-    "landlock_create_ruleset",
-    "landlock_restrict_self",
-    "prctl",
-    "seccomp",
-    "setns",
-    "setresgid",
-    "setresuid",
-    "setsockopt",
-};
+constexpr std::array joining{"capset",
+                             "clone3",
+                             "keyctl",
+                             "landlock_add_rule",
+                             "landlock_create_ruleset",
+                             "landlock_restrict_self",
+                             "prctl",
+                             "seccomp",
+                             "setns",
+                             "setresgid",
+                             "setresuid",
+                             "setsockopt"};
 
 }  // namespace
 
