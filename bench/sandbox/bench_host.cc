@@ -93,7 +93,7 @@ double processor_ms(pid_t process) {
 }
 
 host::host(launch_options options) : control_(launch(options)) {
-    while (options.zygote && !has_zygote_) {
+    while (options.zygote != zygote_mode::off && !has_zygote_) {
         take(next());
     }
 }

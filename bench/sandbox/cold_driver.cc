@@ -243,7 +243,7 @@ void print_starts(const arguments& given, int code) {
     shell_options.parked = forked_options.parked = executed_options.parked = 0;
     forked_options.shells = 0;
     forked_options.trace = executed_options.trace = true;
-    executed_options.zygote = false;
+    executed_options.zygote = zygote_mode::off;
     host with_parked(parked_options);
     host with_shells(shell_options);
     host without_shells(forked_options);
