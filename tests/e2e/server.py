@@ -152,7 +152,8 @@ class Server:
         self.data_dir = data_dir
         self.api_key = api_key
         self.options = list(options)
-        self.environment = {**os.environ, **(environment or {})}
+        # Many servers live for a second each: making many sandboxes ahead would be their main work.
+        self.environment = {"HEARTH_PARKED": "4", **os.environ, **(environment or {})}
         self.process = None
         self.port = 0
         self.log_path = tempfile.mktemp(prefix="hearth-e2e-log-", dir="/var/tmp")
