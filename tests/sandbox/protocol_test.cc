@@ -110,6 +110,10 @@ TEST(protocol, events_are_checked_as_strictly) {
     EXPECT_TRUE(decode_event(bytes_of(pool), 0).has_value());
     ++pool.parked;
     EXPECT_FALSE(decode_event(bytes_of(pool), 0).has_value());
+    pool = {.zygotes = zygotes_max};
+    EXPECT_TRUE(decode_event(bytes_of(pool), 0).has_value());
+    ++pool.zygotes;
+    EXPECT_FALSE(decode_event(bytes_of(pool), 0).has_value());
 
     hello_packet hello{.slots = 1};
     EXPECT_TRUE(decode_event(bytes_of(hello), 0).has_value());
