@@ -62,10 +62,10 @@ inline constexpr std::uint32_t zygote_forks_max = 1'000'000;
 inline constexpr std::uint32_t zygote_minutes_default = 30;
 inline constexpr std::uint32_t zygote_minutes_max = 7 * 24 * 60;
 inline constexpr std::size_t zygote_modules_bytes_max = 1'024;
-// In the mode per-function.
+// In the mode per-function. A zygote takes some 19 MB (hearth-bench-modes).
 inline constexpr std::uint32_t zygote_spares_default = 2;
 inline constexpr std::uint32_t zygote_spares_max = 64;
-inline constexpr std::uint32_t zygote_functions_default = 32;
+inline constexpr std::uint32_t zygote_functions_default = 16;
 inline constexpr std::uint32_t zygote_functions_max = 1'024;
 inline constexpr std::uint32_t zygote_idle_seconds_default = 300;
 inline constexpr std::uint32_t zygote_idle_seconds_max = 24 * 60 * 60;

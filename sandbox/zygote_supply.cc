@@ -61,6 +61,7 @@ std::vector<int> zygote_supply::descriptors() const {
         return {functions_->descriptor()};
     }
     std::vector<int> all;
+    all.reserve(shared_.size());
     for (const auto& each : shared_) {
         all.push_back(each->descriptor());
     }
