@@ -57,18 +57,26 @@ void function_zygotes::look_at_new_ones() {
     const steady_time now = steady_clock::now();
     if (said == zygote_word::ready) {
         fresh->ready = true;
+        was_ready_[static_cast<std::size_t>(fresh->family)] = true;
         fresh->used_at = now;
         start_pause_ = milliseconds(0);
         start_at_ =
             std::max(start_at_, now + (now - fresh->process.started_at) * (start_share - 1));
     } else if (said == zygote_word::refused) {
-        // It said why. Trying again would not change the host.
-        if (fresh->family == zygote_family::standard) {
+        // It said why. Trying again would not change the host, unless one was ready before: what
+        // it lacks, memory for example, may come back.
+        if (was_ready_[static_cast<std::size_t>(fresh->family)]) {
+            delay_start();
+        } else if (fresh->family == zygote_family::standard) {
             origin_.program.reset();
         } else {
             settings_.has_numpy = false;
         }
         retire(fresh->id);
+    } else if (is_overdue(fresh->process)) {
+        kill_zygote(fresh->process);
+        retire(fresh->id);
+        delay_start();
     }
 }
 
@@ -233,6 +241,7 @@ void function_zygotes::arm_timer() const {
     }
     for (const member& each : all_) {
         if (!each.ready) {
+            at = std::min(at, each.process.started_at + zygote_start_time_max);
             continue;
         }
         at = std::min(at, each.process.started_at + settings_.age_max);

@@ -107,8 +107,9 @@ private:
     std::vector<member> all_;              // spares + functions_max at most, and one that starts
     std::vector<zygote_process> retired_;  // on their way out
     std::uint64_t last_id_ = 0;
-    steady_time start_at_;         // not before
-    milliseconds start_pause_{0};  // after a failure; doubles
+    std::array<bool, zygote_families> was_ready_{};  // one of them, once
+    steady_time start_at_;                           // not before
+    milliseconds start_pause_{0};                    // after a failure; doubles
 };
 
 }  // namespace hearth::sandbox

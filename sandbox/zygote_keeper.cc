@@ -67,11 +67,20 @@ void zygote_keeper::check_next() {
         current_ = std::move(next_);
         next_.reset();
         failed_forks_ = 0;
+        was_ready_ = true;
     } else if (said == zygote_word::refused) {
-        // It said why. Trying again would not change the host.
         retired_.push_back(std::move(*next_));
         next_.reset();
-        origin_.program.reset();
+        if (was_ready_) {
+            delay_start();  // what it lacks, memory for example, may come back
+        } else {
+            origin_.program.reset();  // it said why; trying again would not change the host
+        }
+    } else if (is_overdue(*next_)) {
+        kill_zygote(*next_);
+        retired_.push_back(std::move(*next_));
+        next_.reset();
+        delay_start();
     } else if (has_ended(*next_)) {
         log::warning("a zygote ended before it was ready", {{"process", next_->process}});
         next_.reset();
@@ -113,12 +122,12 @@ bool zygote_keeper::is_worn_out() const {
 
 // For the next start: after a failure, or when the current one is worn out.
 void zygote_keeper::arm_timer() const {
-    if (!origin_.program || !wanted_ || next_) {
+    if (!origin_.program || !wanted_) {
         disarm(timer_.get());
         return;
     }
-    steady_time at = start_at_;
-    if (current_ && !is_worn_out()) {
+    steady_time at = next_ ? next_->started_at + zygote_start_time_max : start_at_;
+    if (!next_ && current_ && !is_worn_out()) {
         at = std::max(at, current_->started_at + settings_.age_max);
     }
     arm_at(timer_.get(), at);

@@ -13,6 +13,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/log.h"
 #include "sandbox/kernel.h"
 #include "sandbox/zygote_protocol.h"
 
@@ -90,12 +91,24 @@ zygote_word read_word(const zygote_process& from) {
     return said.ready == 1 ? zygote_word::ready : zygote_word::refused;
 }
 
+bool is_overdue(const zygote_process& which) {
+    if (steady_clock::now() - which.started_at < zygote_start_time_max) {
+        return false;
+    }
+    log::warning("a zygote was not ready in time and is ended", {{"process", which.process}});
+    return true;
+}
+
+void kill_zygote(const zygote_process& which) {
+    kernel::pidfd_send_signal(which.pidfd.get(), SIGKILL);
+}
+
 bool has_ended(const zygote_process& which) {
     return ::waitpid(which.process, nullptr, WNOHANG) != 0;
 }
 
 void end_now(const zygote_process& which) {
-    kernel::pidfd_send_signal(which.pidfd.get(), SIGKILL);
+    kill_zygote(which);
     ::waitpid(which.process, nullptr, 0);
 }
 

@@ -17,6 +17,9 @@
 
 namespace hearth::sandbox {
 
+// To import everything; takes less than a second.
+inline constexpr seconds zygote_start_time_max{60};
+
 struct zygote_process {
     pid_t process = -1;
     unique_fd pidfd;
@@ -42,6 +45,10 @@ struct zygote_origin {
 
 enum class zygote_word { none, ready, refused };
 [[nodiscard]] zygote_word read_word(const zygote_process& from);
+
+// Not ready within zygote_start_time_max; says so in the log.
+[[nodiscard]] bool is_overdue(const zygote_process& which);
+void kill_zygote(const zygote_process& which);
 
 // Whether it has ended; reaps it then.
 [[nodiscard]] bool has_ended(const zygote_process& which);
