@@ -93,6 +93,9 @@ result<> daemon::run() {
         if (ended) {
             ended = wait_and_dispatch();
         }
+        if (ended) {
+            ended = report_pool_change();
+        }
         if (!ended) {
             break;
         }

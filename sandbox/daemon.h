@@ -86,6 +86,7 @@ private:
     [[nodiscard]] result<> park(sandbox_entry& entry);
     void pace_refill(steady_time began);
     [[nodiscard]] result<> report_pool();
+    [[nodiscard]] result<> report_pool_change();
     [[nodiscard]] result<> handle_zygotes();
     void note_pooled_end(const sandbox_entry& entry);
     void delay_refill();
@@ -117,10 +118,12 @@ private:
     std::uint32_t zygotes_reported_ = 0;       // likewise
     std::vector<std::uint32_t> parked_slots_;  // the longest parked first
     std::vector<std::uint32_t> shell_slots_;   // the oldest first
-    bool making_ahead_ = false;                // one of either is on its way
-    steady_time refill_at_;                    // not before
-    milliseconds refill_pause_{0};             // after a failure; doubles
-    std::deque<waiting_create> waiting_;       // at most one per evicted sandbox
+    std::size_t parked_reported_ = 0;
+    std::size_t shells_reported_ = 0;
+    bool making_ahead_ = false;           // one of either is on its way
+    steady_time refill_at_;               // not before
+    milliseconds refill_pause_{0};        // after a failure; doubles
+    std::deque<waiting_create> waiting_;  // at most one per evicted sandbox
 };
 
 }  // namespace hearth::sandbox

@@ -132,7 +132,16 @@ result<> daemon::report_pool() {
     pool.zygote = zygote_was_ready_ ? 1 : 0;
     pool.shells = static_cast<std::uint32_t>(shell_slots_.size());
     pool.zygotes = zygotes_reported_;
+    parked_reported_ = pool.parked;
+    shells_reported_ = pool.shells;
     return outbox_.send(bytes_of(pool));
+}
+
+// What was taken from the pool, once a turn: after the packets of those who took it.
+result<> daemon::report_pool_change() {
+    const bool changed = socket_open_ && (parked_slots_.size() != parked_reported_ ||
+                                          shell_slots_.size() != shells_reported_);
+    return changed ? report_pool() : result<>();
 }
 
 result<> daemon::handle_zygotes() {

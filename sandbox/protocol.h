@@ -19,7 +19,7 @@
 //
 // Worker to sandboxd: create (1 descriptor), kill.
 // Sandboxd to worker: hello or start_failed once, then created (2 to 9 descriptors), create_failed,
-// exited, and pool whenever a sandbox was parked.
+// exited, and pool whenever what stands ready has changed.
 //
 // For each create there is exactly one created or create_failed; for each created exactly one
 // exited, and when exited arrives nothing of the sandbox is left: no process, no cgroup, its slot
@@ -220,8 +220,8 @@ struct exited_packet {
 };
 static_assert(sizeof(exited_packet) == 56);
 
-// What stands ready has grown: one more sandbox waits for its function, or one more shell for
-// Python, or a zygote is there. Or there are more or fewer zygotes.
+// What stands ready has changed: sandboxes that wait for a function, shells that wait for Python,
+// or zygotes.
 struct pool_packet {
     packet_header header{.type = packet_type::pool};
     std::uint32_t parked = 0;   // sandboxes that wait now

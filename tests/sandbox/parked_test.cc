@@ -184,9 +184,16 @@ TEST(parked, a_request_that_waits_for_a_slot_can_be_killed) {
     ASSERT_TRUE(host.control().create(wanted, code.descriptor()).has_value());
     ASSERT_TRUE(host.control().kill(77).has_value());
     // Whether the kill came before the slot was free or after it, there is one answer, and an end.
-    received_event next = host.next_event();
+    const auto next_answer = [&host] {
+        received_event next = host.next_event();
+        while (std::holds_alternative<pool_packet>(next.what)) {
+            next = host.next_event();
+        }
+        return next;
+    };
+    received_event next = next_answer();
     if (std::holds_alternative<created_packet>(next.what)) {
-        next = host.next_event();
+        next = next_answer();
         ASSERT_TRUE(std::holds_alternative<exited_packet>(next.what));
     } else {
         ASSERT_TRUE(std::holds_alternative<create_failed_packet>(next.what));

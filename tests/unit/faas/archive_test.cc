@@ -252,7 +252,7 @@ TEST(archive, takes_ten_thousand_entries_and_no_more) {
     EXPECT_EQ(checked.error().code, errc::too_large);
 }
 
-TEST(archive, folders_that_names_stand_for_count_as_entries) {
+TEST(archive, folders_that_names_stand_for_are_counted) {
     std::vector<zip_entry> entries;
     std::string deep;
     for (int i = 0; i < 20; ++i) {
@@ -264,7 +264,7 @@ TEST(archive, folders_that_names_stand_for_count_as_entries) {
     const auto checked = check(make_zip(entries));
     ASSERT_FALSE(checked);
     EXPECT_EQ(checked.error().code, errc::too_large);
-    EXPECT_THAT(checked.error().message, HasSubstr("files and folders"));
+    EXPECT_THAT(checked.error().message, HasSubstr("folders"));
     entries.resize(entries.size() / 2);
     EXPECT_TRUE(check(make_zip(entries)));
 }
