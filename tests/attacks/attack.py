@@ -211,12 +211,17 @@ class AttackTest(ServerTest):
         shells_ready = cls.shells if (libexec / "hearth/hearth-zygote").exists() else 0
 
         def settled():
-            before, last[0] = last[0], cls.footprint()
-            time.sleep(POLL_S)
+            # Asked first: what is made after a footprint was taken is not in it.
             metrics = cls.client.metrics()
             parked, shells = (metrics[f'hearth_sandboxes{{state="{state}"}}']
                               for state in ("parked", "shell"))
-            return before == last[0] and (parked, shells) == (PARKED, shells_ready)
+            if (parked, shells) != (PARKED, shells_ready):
+                last[0] = None
+                time.sleep(POLL_S)
+                return False
+            before, last[0] = last[0], cls.footprint()
+            time.sleep(POLL_S)
+            return before == last[0]
 
         eventually(settled, "the footprint settles")
         return last[0]
