@@ -139,7 +139,8 @@ TEST_F(heartbeats, refill_a_controller_that_forgot) {
     auto going = loop_.start(beats.run());
     loop_.run_until([&] { return beats.counts().sent >= 1; });
     controller_.workers = {};
-    loop_.run_until([&] { return controller_.workers.list(wall_clock_ms()).size() == 1; });
+    loop_.run_until([&] { return !controller_.workers.list(wall_clock_ms()).empty(); });
+    EXPECT_EQ(controller_.workers.list(wall_clock_ms()).front().report.id, "worker-1");
     going.stop();
     going.get();
 }
