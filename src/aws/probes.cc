@@ -78,20 +78,31 @@ task<std::vector<probe>> probe_lifecycle(client& api, std::string instance_id, d
     auto_scaling group(api);
     std::vector<probe> lines;
     auto hooks = co_await group.termination_hooks(instance_id, until);
-    probe found{std::string(service), instance_id, "autoscaling:Describe…", {}};
+    std::string seen =
+        "no group waits for this host's drain; a lifecycle hook for termination "
+        "would make it";
+    if (hooks && !hooks->empty()) {
+        seen = concat(hooks->size(), " hook(s) of ", hooks->front().group);
+    }
+    for (const std::string_view operation :
+         {"DescribeAutoScalingInstances", "DescribeLifecycleHooks"}) {
+        probe line{std::string(service), instance_id, concat("autoscaling:", operation), seen};
+        // The second is asked only where the first was answered.
+        const bool failed = !hooks && hooks.error().message.contains(operation);
+        if (failed) {
+            line.seen = std::unexpected(with_remedy(hooks.error(), line.tried, "*"));
+        } else if (!hooks) {
+            line.seen = "granted";
+        }
+        lines.push_back(std::move(line));
+        if (failed) {
+            co_return lines;
+        }
+    }
     if (!hooks) {
-        found.seen = std::unexpected(with_remedy(hooks.error(),
-                                                 "autoscaling:DescribeAutoScalingInstances and "
-                                                 "autoscaling:DescribeLifecycleHooks",
-                                                 "*"));
-        lines.push_back(std::move(found));
+        lines.back().seen = std::unexpected(hooks.error());
         co_return lines;
     }
-    found.seen = hooks->empty()
-                     ? "no group waits for this host's drain; a lifecycle hook for termination "
-                       "would make it"
-                     : concat(hooks->size(), " hook(s) of ", hooks->front().group);
-    lines.push_back(std::move(found));
     for (const auto& each : *hooks) {
         const auto taken = co_await group.record_heartbeat(each, instance_id, until);
         lines.push_back(

@@ -20,17 +20,18 @@ constexpr std::string_view dynamodb_name = "DynamoDB";
 struct object_right {
     program who;
     std::string_view prefix;
+    bool reads;
     bool writes;
     bool uploads_in_parts;
     bool removes;
 };
 constexpr std::array object_rights{
-    object_right{program::controller, "code/", true, true, true},
-    object_right{program::controller, "events/", true, false, true},
-    object_right{program::controller, "records/", true, false, true},
-    object_right{program::worker, "code/", false, false, false},
-    object_right{program::worker, "events/", false, false, true},
-    object_right{program::worker, "records/", true, false, true},
+    object_right{program::controller, "code/", true, true, true, true},
+    object_right{program::controller, "events/", false, true, false, true},
+    object_right{program::controller, "records/", true, true, false, true},
+    object_right{program::worker, "code/", true, false, false, false},
+    object_right{program::worker, "events/", true, false, false, true},
+    object_right{program::worker, "records/", true, true, false, true},
 };
 
 task<void> try_reading(bucket& where, std::string_view prefix, std::vector<probe>& lines,
@@ -242,7 +243,9 @@ task<std::vector<probe>> probe_bucket(client& s3, std::string bucket_name, progr
         if (each.who != asking) {
             continue;
         }
-        co_await try_reading(where, each.prefix, lines, until);
+        if (each.reads) {
+            co_await try_reading(where, each.prefix, lines, until);
+        }
         if (each.writes) {
             co_await try_writing(where, each.prefix, lines, until);
         }

@@ -3,8 +3,10 @@
 #include "aws/probes.h"
 
 #include <algorithm>
-#include <functional>
+#include <fstream>
+#include <iterator>
 #include <map>
+#include <set>
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
@@ -287,6 +289,68 @@ TEST_F(aws_probes, a_reference_is_told_by_its_name_and_setting_and_never_by_its_
     EXPECT_EQ(lines[0].seen.value(), "read, for INFRA_API_KEY");
     EXPECT_EQ(lines[1].target, "absent#token");
     EXPECT_FALSE(lines[1].seen);
+}
+
+// --- against the documented policies ------------------------------------------------------------
+
+// The rights that docs/fleet.md grants to a program.
+std::set<std::string> documented_rights(std::string_view program_name) {
+    std::ifstream file(HEARTH_FLEET_DOCUMENT);
+    const std::string text{std::istreambuf_iterator<char>(file), {}};
+    const auto title = text.find(concat("### Role of ", program_name));
+    constexpr std::string_view fence = "```json\n";
+    const auto start = text.find(fence, title) + fence.size();
+    const auto policy = json::document::parse(text.substr(start, text.find("```", start) - start));
+    std::set<std::string> out;
+    for (const auto statement : policy.value().root()["Statement"].get_array().value()) {
+        const auto action = statement["Action"];
+        std::string_view one;
+        if (action.get(one) == simdjson::SUCCESS) {
+            out.emplace(one);
+            continue;
+        }
+        for (const auto each : action.get_array().value()) {
+            out.emplace(each.get_string().value());
+        }
+    }
+    return out;
+}
+
+TEST_F(aws_bucket_probes, each_program_is_asked_for_exactly_the_rights_that_its_policy_grants) {
+    serve_bucket("");
+    answers_["DescribeAutoScalingInstances"] = "<AutoScalingGroupName>g</AutoScalingGroupName>";
+    answers_["DescribeLifecycleHooks"] =
+        "<LifecycleHooks><member><LifecycleHookName>h</LifecycleHookName><LifecycleTransition>"
+        "autoscaling:EC2_INSTANCE_TERMINATING</LifecycleTransition></member></LifecycleHooks>";
+    auto ssm = make(service::ssm);
+    auto secrets = make(service::secrets_manager);
+    auto group = make(service::auto_scaling);
+    auto metrics = make(service::cloudwatch);
+    for (const auto asking : {program::controller, program::worker}) {
+        std::set<std::string> tried;
+        const auto add = [&](const std::vector<probe>& lines) {
+            for (const auto& each : lines) {
+                tried.insert(each.tried);
+            }
+        };
+        add(queue(queue_role::jobs, asking));
+        add(queue(queue_role::dead_letters, asking));
+        add(bucket(asking));
+        answers_["DescribeTable"] = good_functions;
+        add(functions(asking));
+        answers_["DescribeTable"] = good_invocations;
+        add(invocations(asking));
+        add(loop().run(probe_references(
+            {{"A", secret_service::ssm, "a", ""}, {"B", secret_service::secretsmanager, "b", ""}},
+            ssm, secrets, soon())));
+        if (asking == program::controller) {
+            add({loop().run(probe_backlog_metric(metrics, soon()))});
+            EXPECT_EQ(tried, documented_rights("hearth-controller"));
+        } else {
+            add(loop().run(probe_lifecycle(group, "i-1", soon())));
+            EXPECT_EQ(tried, documented_rights("hearth-worker"));
+        }
+    }
 }
 
 }  // namespace
