@@ -136,10 +136,9 @@ task<std::vector<probe>> probe_queue(client& sqs, std::string queue_url, queue_r
         first.seen = judge(*attributes, role);
         lines.push_back(std::move(first));
     }
-    if (asking == program::worker || role == queue_role::jobs) {
-        lines.push_back(co_await try_right(sqs, queue_url, send, until));
-    }
-    if (asking == program::worker) {
+    lines.push_back(co_await try_right(sqs, queue_url, send, until));
+    // Workers take jobs, controllers look after dead letters.
+    if ((asking == program::worker) == (role == queue_role::jobs)) {
         for (const auto& each : {receive, remove, change}) {
             lines.push_back(co_await try_right(sqs, queue_url, each, until));
         }

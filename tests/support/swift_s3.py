@@ -48,7 +48,8 @@ PROXY_CONF = """
 swift_dir = {folder}
 user = {user}
 [pipeline:main]
-pipeline = catch_errors gatekeeper listing_formats bulk s3api tempauth slo dlo versioned_writes proxy-server
+pipeline = catch_errors gatekeeper listing_formats bulk s3api tempauth
+    slo dlo versioned_writes proxy-server
 [app:proxy-server]
 use = egg:swift#proxy
 account_autocreate = true

@@ -285,15 +285,18 @@ TEST_F(aws_rights_on_moto, rights_that_are_taken_from_the_policy_are_the_ones_fo
     replace_all(policy, "sqs:DeleteMessage", "sqs:ListQueueTags");
     replace_all(policy, "dynamodb:UpdateItem", "dynamodb:ListTables");
     EXPECT_THAT(missing_rights(policy, aws::program::worker),
-                UnorderedElementsAre(
-                    "sqs:SendMessage on hearth-jobs", "sqs:SendMessage on hearth-jobs-dead",
-                    "sqs:DeleteMessage on hearth-jobs", "sqs:DeleteMessage on hearth-jobs-dead",
-                    "dynamodb:UpdateItem on hearth-invocations"));
+                UnorderedElementsAre("sqs:SendMessage on hearth-jobs",
+                                     "sqs:SendMessage on hearth-jobs-dead",
+                                     "sqs:DeleteMessage on hearth-jobs",
+                                     "dynamodb:UpdateItem on hearth-invocations"));
 }
 
 TEST_F(aws_rights_on_moto, a_worker_has_not_the_controllers_rights) {
     EXPECT_THAT(missing_rights(documented_policy("hearth-worker"), aws::program::controller),
-                UnorderedElementsAre("dynamodb:PutItem on hearth-functions",
+                UnorderedElementsAre("sqs:ReceiveMessage on hearth-jobs-dead",
+                                     "sqs:DeleteMessage on hearth-jobs-dead",
+                                     "sqs:ChangeMessageVisibility on hearth-jobs-dead",
+                                     "dynamodb:PutItem on hearth-functions",
                                      "dynamodb:DeleteItem on hearth-functions",
                                      "dynamodb:Query on hearth-functions/index/by_creation",
                                      "dynamodb:PutItem on hearth-invocations"));

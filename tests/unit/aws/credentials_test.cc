@@ -7,7 +7,6 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "aws/client.h"
 #include "aws/credential_chain.h"
 #include "base/concat.h"
 #include "tests/support/certificates.h"
@@ -404,60 +403,6 @@ TEST_F(aws_credentials, refused_ones_are_fetched_anew) {
     EXPECT_EQ(id(*all), "K2");
     all->refused(first);  // late news about old ones
     EXPECT_EQ(id(*all), "K2");
-}
-
-TEST_F(aws_credentials,
-       ones_that_expire_under_many_calls_are_fetched_once_and_every_call_succeeds) {
-    int given = 0;
-    service_.on(method::get, "/c", [&](const asked_request&) {
-        return response::text(200, issued(concat("K", ++given), seconds(3600)));
-    });
-    std::string accepted = "K1";
-    service_.on(method::post, "/", [&](const asked_request& asked) {
-        return asked.header("authorization").contains(concat("Credential=", accepted, "/"))
-                   ? response::json(200, "{}")
-                   : response::json(400, R"({"__type":"x#ExpiredTokenException"})");
-    });
-    values_["AWS_CONTAINER_CREDENTIALS_FULL_URI"] = service_.url("/c");
-    values_["AWS_ENDPOINT_URL"] = service_.url();
-    auto all = chain();
-    client sqs(transport(), all.get(), *config_, service::sqs, {.now = [this] {
-                   return now_;
-               }});
-    ASSERT_TRUE(loop().run(sqs.call({.operation = "X", .body = "{}"}, soon())));
-    accepted = "K2";
-    std::vector<test::test_loop::pending<result<http::client_response>>> calls;
-    for (int i = 0; i < 16; ++i) {
-        calls.push_back(loop().start(sqs.call({.operation = "X", .body = "{}"}, soon())));
-    }
-    for (auto& each : calls) {
-        const auto answer = each.get();
-        EXPECT_TRUE(answer) << answer.error().message;
-    }
-    EXPECT_EQ(given, 2);
-}
-
-TEST_F(aws_credentials, refused_ones_that_cannot_be_replaced_are_tried_again_and_the_refusal_told) {
-    bool broken = false;
-    service_.on(method::get, "/c", [&](const asked_request&) {
-        return broken ? response::text(500, "") : response::text(200, issued("K", seconds(3600)));
-    });
-    service_.on(method::post, "/", [&](const asked_request&) {
-        return response::json(400, R"({"__type":"x#ExpiredTokenException"})");
-    });
-    values_["AWS_CONTAINER_CREDENTIALS_FULL_URI"] = service_.url("/c");
-    values_["AWS_ENDPOINT_URL"] = service_.url();
-    auto all = chain();
-    EXPECT_EQ(id(*all), "K");
-    broken = true;
-    client sqs(transport(), all.get(), *config_, service::sqs, {.now = [this] {
-                   return now_;
-               }});
-    const auto answer = loop().run(sqs.call({.operation = "X", .body = "{}"}, soon()));
-    ASSERT_FALSE(answer);
-    EXPECT_EQ(answer.error().code, errc::permission_denied);
-    EXPECT_THAT(answer.error().message, HasSubstr("ExpiredTokenException"));
-    EXPECT_EQ(sqs.counts().attempts, 2u);
 }
 
 }  // namespace
