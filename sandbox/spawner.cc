@@ -158,11 +158,6 @@ bool fits_parked(const create_packet& wanted) {
 }
 
 result<spawner> spawner::prepare(const daemon_options& options) {
-    if (::geteuid() != 0) {
-        return fail(errc::permission_denied,
-                    "hearth-sandboxd must run as root: start the worker as root, it gives up root "
-                    "itself once sandboxd runs");
-    }
     if (::access(options.python.c_str(), X_OK) != 0) {
         return fail_errno(concat("no Python at ", options.python,
                                  " (apt-get install python3, or pass --python)"));
@@ -178,11 +173,15 @@ result<spawner> spawner::prepare(const daemon_options& options) {
                 "hearth-zygote is not installed beside hearth-sandboxd: functions start slower");
         }
     }
-    auto cgroups = cgroup_tree::open(options.instance, options.allow_no_limits);
+    const auto ids = take_host_ids(options.slots);
+    if (!ids) {
+        return std::unexpected(ids.error());
+    }
+    auto cgroups = cgroup_tree::open(options.instance, options.allow_no_limits, ids->is_rootless);
     if (!cgroups) {
         return propagate(cgroups);
     }
-    auto mounts = mount_namespaces::separate();
+    auto mounts = mount_namespaces::separate(ids->is_rootless);
     if (!mounts) {
         return propagate(mounts);
     }
@@ -197,7 +196,7 @@ result<spawner> spawner::prepare(const daemon_options& options) {
     if (!init_filter) {
         return propagate(init_filter);
     }
-    spawner made(std::move(*mounts), std::make_unique<cgroup_tree>(std::move(*cgroups)));
+    spawner made(*ids, std::move(*mounts), std::make_unique<cgroup_tree>(std::move(*cgroups)));
     made.function_filter_ = std::move(*function_filter);
     made.init_filter_ = std::move(*init_filter);
     made.landlock_ = landlock_abi();
@@ -246,7 +245,7 @@ std::expected<started_sandbox, spawn_failure> spawner::start(const create_packet
         }
         code_mount = std::move(*detached);
     }
-    auto wires = make_wiring(host_id_base + slot);
+    auto wires = make_wiring(ids_.of(slot));
     if (!wires) {
         return fail_at("descriptors", std::move(wires.error()));
     }
@@ -383,7 +382,7 @@ std::expected<void, spawn_failure> spawner::specialise(const started_sandbox& ah
 }
 
 result<> spawner::admit(const started_sandbox& made, std::uint32_t slot, unique_fd& go) const {
-    if (auto ok = map_ids(made.init, host_id_base + slot); !ok) {
+    if (auto ok = map_ids(made.init, ids_.of(slot)); !ok) {
         return ok;
     }
     if (::write(go.get(), "g", 1) != 1) {
