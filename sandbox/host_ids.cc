@@ -5,6 +5,7 @@
 #include <charconv>
 #include <csignal>
 #include <cstring>
+#include <sstream>
 
 #include <fcntl.h>
 #include <linux/mount.h>
@@ -25,7 +26,9 @@ namespace {
 
 constexpr const char* uid_mapper = "/usr/bin/newuidmap";
 constexpr const char* gid_mapper = "/usr/bin/newgidmap";
-constexpr unsigned first_of_ranges = 1;  // 0 is the user's own
+// In sandboxd's user namespace, where it is root itself.
+constexpr unsigned own_id = 0;
+constexpr unsigned first_of_ranges = 1;
 
 std::string read_switch(const char* path) {
     auto text = read_whole_file(path);
@@ -200,10 +203,37 @@ result<> check_new_proc() {
 
 }  // namespace
 
-result<host_ids> take_host_ids(std::uint32_t slots) {
-    if (::geteuid() == 0) {
-        return host_ids{};
+unsigned host_ids::of(std::uint32_t slot) const {
+    switch (source) {
+        case id_source::host:
+            return host_id_base + slot;
+        case id_source::ranges:
+            return first_of_ranges + slot;
+        case id_source::own:
+            break;
     }
+    return own_id;
+}
+
+result<> host_ids::check() const {
+    auto map = read_whole_file("/proc/self/uid_map");
+    if (!map) {
+        return propagate(map);
+    }
+    // "inside outside count"; root of the host, or of a container, is 0 in the first two.
+    std::istringstream words(*map);
+    unsigned inside = 0;
+    unsigned outside = 0;
+    words >> inside >> outside;
+    if (is_rootless() && (!words || inside != own_id || outside == 0)) {
+        return fail(errc::invalid_argument,
+                    "--host-ids is what hearth-sandboxd tells itself when an ordinary user starts "
+                    "it: leave it out");
+    }
+    return {};
+}
+
+result<id_source> enter_user_namespace(std::uint32_t slots) {
     const auto ranges = find_ranges(slots);
     auto entered = ranges ? unshare_with_ranges(*ranges, slots) : unshare_with_own_id();
     if (!entered) {
@@ -215,8 +245,7 @@ result<host_ids> take_host_ids(std::uint32_t slots) {
     if (auto ok = check_new_proc(); !ok) {
         return propagate(ok);
     }
-    return host_ids{
-        .first = ranges ? first_of_ranges : 0, .one_for_all = !ranges, .is_rootless = true};
+    return ranges ? id_source::ranges : id_source::own;
 }
 
 std::optional<id_range> find_id_range(std::string_view text, std::string_view user, uid_t uid,

@@ -20,22 +20,31 @@ namespace hearth::sandbox {
 
 inline constexpr unsigned host_id_base = 200'000;  // of root: slot n is uid and gid 200000 + n
 
-// Ids as sandboxd's own user namespace counts them.
-struct host_ids {
-    unsigned first = host_id_base;
-    bool one_for_all = false;
-    bool is_rootless = false;  // sandboxd was started by an ordinary user
-
-    [[nodiscard]] unsigned of(std::uint32_t slot) const {
-        return one_for_all ? first : first + slot;
-    }
+enum class id_source : std::uint8_t {
+    host,    // root's: one for each slot
+    ranges,  // one for each slot, of those that the user was granted
+    own,     // the user's, for all sandboxes
 };
 
-// Root: nothing to do. Otherwise the calling process moves into a user namespace of its own, with
-// every capability there, and into a copy of the mount namespace that belongs to it.
+// Ids as sandboxd's own user namespace counts them.
+struct host_ids {
+    id_source source = id_source::host;
+
+    [[nodiscard]] bool is_rootless() const { return source != id_source::host; }
+    [[nodiscard]] bool one_for_all() const { return source == id_source::own; }
+    [[nodiscard]] unsigned of(std::uint32_t slot) const;
+    // Fails for a source that is not this process's: root's own id must never be a sandbox's.
+    [[nodiscard]] result<> check() const;
+};
+
+// For an ordinary user: moves the calling process into a user namespace of its own, with every
+// capability there, and into a copy of the mount namespace that belongs to it. The process must
+// then execute hearth-sandboxd anew: to the kernel, memory belongs to the user namespace in which
+// its program was executed, and sandboxes' inits, which only the privileged over their memory may
+// look at, are copies of sandboxd's.
 // errc::unavailable: this host does not let users do that, with the remedy; there is no lesser way.
 // Call before anything else is prepared, with one thread.
-[[nodiscard]] result<host_ids> take_host_ids(std::uint32_t slots);
+[[nodiscard]] result<id_source> enter_user_namespace(std::uint32_t slots);
 
 struct id_range {
     unsigned first = 0;

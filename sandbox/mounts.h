@@ -22,7 +22,7 @@ inline constexpr std::uint64_t shm_inodes_max = 4'096;
 class mount_namespaces {
 public:
     // Moves the calling process into a private copy of the mount namespace it was started in.
-    // `is_copy`: that one is the copy, as take_host_ids() leaves it.
+    // `is_copy`: that one is the copy, as enter_user_namespace() leaves it.
     [[nodiscard]] static result<mount_namespaces> separate(bool is_copy);
 
     // A detached copy of the directory behind `directory` (O_PATH) with everything below it:

@@ -173,15 +173,15 @@ result<spawner> spawner::prepare(const daemon_options& options) {
                 "hearth-zygote is not installed beside hearth-sandboxd: functions start slower");
         }
     }
-    const auto ids = take_host_ids(options.slots);
-    if (!ids) {
-        return std::unexpected(ids.error());
+    if (auto ok = options.ids.check(); !ok) {
+        return propagate(ok);
     }
-    auto cgroups = cgroup_tree::open(options.instance, options.allow_no_limits, ids->is_rootless);
+    auto cgroups =
+        cgroup_tree::open(options.instance, options.allow_no_limits, options.ids.is_rootless());
     if (!cgroups) {
         return propagate(cgroups);
     }
-    auto mounts = mount_namespaces::separate(ids->is_rootless);
+    auto mounts = mount_namespaces::separate(options.ids.is_rootless());
     if (!mounts) {
         return propagate(mounts);
     }
@@ -196,7 +196,8 @@ result<spawner> spawner::prepare(const daemon_options& options) {
     if (!init_filter) {
         return propagate(init_filter);
     }
-    spawner made(*ids, std::move(*mounts), std::make_unique<cgroup_tree>(std::move(*cgroups)));
+    spawner made(options.ids, std::move(*mounts),
+                 std::make_unique<cgroup_tree>(std::move(*cgroups)));
     made.function_filter_ = std::move(*function_filter);
     made.init_filter_ = std::move(*init_filter);
     made.landlock_ = landlock_abi();
