@@ -174,6 +174,19 @@ launch_options default_options() {
             .allow_no_limits = ::geteuid() != 0};
 }
 
+bool has_limits() {
+    static const bool limited = [] {
+        launch_options options = default_options();
+        options.parked = 0;
+        options.zygote = false;
+        sandbox_host host(options);
+        const hello_packet hello = host.control().hello();
+        host.disconnect();
+        return hello.limits_memory == 1 && hello.limits_pids == 1;
+    }();
+    return limited;
+}
+
 init_parameters default_parameters(std::string handler) {
     return {.handlers = {std::move(handler)},
             .function_name = "probe",
