@@ -68,7 +68,7 @@ std::optional<granted_ranges> find_ranges(std::uint32_t slots) {
         return granted_ranges{.uids = *uids, .gids = *gids};
     }
     log::warning(
-        "all sandboxes share one host user, so that the kernel's limits per user are shared as "
+        "all sandboxes share one host user, so that the kernel counts some resources for all as "
         "well; for a user each, install the package uidmap and grant ranges in /etc/subuid and "
         "/etc/subgid",
         {{"uid", uid}, {"idsNeeded", slots}});

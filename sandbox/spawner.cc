@@ -60,13 +60,17 @@ constexpr std::array environment{
 
 constexpr std::uint64_t descriptors_per_sandbox = 20;  // with those of a parked one for its worker
 constexpr std::uint64_t descriptors_spare = 128;
+// A user may have as many descriptors in flight over sockets as may be open, and those that
+// functions send themselves count where they are the same user.
+constexpr std::uint64_t descriptors_in_flight = 2 * open_files_max;
 
-result<> raise_descriptor_limit(std::uint32_t slots) {
+result<> raise_descriptor_limit(std::uint32_t slots, bool one_user) {
     rlimit limit{};
     if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) {
         return fail_errno("getrlimit");
     }
-    const std::uint64_t needed = slots * descriptors_per_sandbox + descriptors_spare;
+    const std::uint64_t own = slots * descriptors_per_sandbox + descriptors_spare;
+    const std::uint64_t needed = one_user ? std::max(own, descriptors_in_flight) : own;
     if (limit.rlim_cur >= needed) {
         return {};
     }
@@ -162,7 +166,7 @@ result<spawner> spawner::prepare(const daemon_options& options) {
         return fail_errno(concat("no Python at ", options.python,
                                  " (apt-get install python3, or pass --python)"));
     }
-    if (auto ok = raise_descriptor_limit(options.slots); !ok) {
+    if (auto ok = raise_descriptor_limit(options.slots, options.ids.one_for_all()); !ok) {
         return propagate(ok);
     }
     unique_fd zygote_program;

@@ -15,6 +15,12 @@ namespace hearth {
 namespace {
 
 constexpr std::int64_t memory_budget_mb_min = 128;
+
+// A parked sandbox costs about 1.5 MB, so all of them some 1.5 % of the budget. More than 192 would
+// crowd the slots.
+constexpr std::int64_t budget_mb_per_parked = 96;
+constexpr std::int64_t parked_least = 4;
+constexpr std::int64_t parked_most = 192;
 constexpr std::uint64_t recycle_calls_max = 1'000'000'000'000;  // as good as never
 
 std::int64_t host_memory_mb() {
@@ -135,10 +141,12 @@ void add_dev_options(CLI::App& command, dev_options& into) {
         ->envname("HEARTH_CPU_FLOOR_MILLIS")
         ->check(CLI::Range(sandbox::cpu_millis_min, sandbox::cpu_millis_max))
         ->capture_default_str();
-    command.add_option("--parked", into.parked, "Sandboxes that wait ready for a function")
+    command
+        .add_option("--parked", into.parked,
+                    "Sandboxes that wait ready for a function; one for each 96 MB of the memory "
+                    "budget, 4 to 192, unless set")
         ->envname("HEARTH_PARKED")
-        ->check(CLI::Range(0U, sandbox::parked_max))
-        ->capture_default_str();
+        ->check(CLI::Range(0U, sandbox::parked_max));
     command.add_option("--shells", into.shells, "Sandboxes that wait ready but for Python")
         ->envname("HEARTH_SHELLS")
         ->check(CLI::Range(0U, sandbox::shells_max))
@@ -179,6 +187,10 @@ result<> complete_dev_options(dev_options& options) {
     }
     if (!problems.empty()) {
         return fail(errc::invalid_argument, "settings:" + problems);
+    }
+    if (!options.parked) {
+        options.parked = static_cast<std::uint32_t>(
+            std::clamp(options.memory_budget_mb / budget_mb_per_parked, parked_least, parked_most));
     }
     if (options.data_dir.empty()) {
         options.data_dir = default_data_dir();

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 #include "base/clock.h"
@@ -34,7 +35,7 @@ struct dev_options {
     seconds recycle_age = worker::recycling_limits().age;
     std::uint32_t cpu_floor_millis = worker::cpu_floor_millis_default;
     bool allow_no_limits = false;
-    std::uint32_t parked = sandbox::parked_default;
+    std::optional<std::uint32_t> parked;  // none: as many as the memory budget suggests
     std::uint32_t shells = sandbox::shells_default;
     std::uint32_t slots = sandbox::slots_default;
     std::string zygote = "shared";

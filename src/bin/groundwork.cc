@@ -97,7 +97,7 @@ result<groundwork> lay_groundwork(dev_options& options) {
                                               .instance = instance_name(lock->get()),
                                               .runtime_dir = installed->python_runtime,
                                               .slots = options.slots,
-                                              .parked = options.parked,
+                                              .parked = *options.parked,
                                               .shells = options.shells,
                                               .zygote = options.zygote == "shared",
                                               .zygote_forks = options.zygote_forks,

@@ -64,8 +64,9 @@ struct job_delivery {
 class job_queue {
 public:
     virtual ~job_queue() = default;
-    // Durable when this returns. Enqueuing a job id twice is errc::conflict. errc::limit_exceeded
-    // when the queue is full.
+    // Durable when this returns. Enqueuing a job id twice is errc::conflict where the queue knows
+    // its jobs' ids (SQS does not): who must not have a job twice creates its record first.
+    // errc::limit_exceeded when the queue is full.
     virtual task<result<>> enqueue(const job& content, deadline until) = 0;
     // Up to `max` jobs (1 to 10); waits until `until` for the first one and returns an empty list
     // then. Stop ends the wait with errc::cancelled. A job that would exceed attempts_max is not
@@ -73,7 +74,8 @@ public:
     virtual task<result<std::vector<job_delivery>>> receive(std::size_t max,
                                                             milliseconds visibility,
                                                             deadline until) = 0;
-    // All three: errc::not_found when the receipt is void.
+    // All that take a receipt: errc::not_found when it is known to be void. A queue of many hosts
+    // may not know; then the first outcome that is recorded wins.
     virtual task<result<>> extend(std::string_view receipt, milliseconds visibility,
                                   deadline until) = 0;
     virtual task<result<>> acknowledge(std::string_view receipt, deadline until) = 0;
@@ -86,12 +88,13 @@ public:
     // Jobs that went to the dead letters without their record saying so (attempts used up while
     // nobody was there to see it), each handed out until it is settled.
     virtual task<result<std::vector<job>>> unsettled_dead(std::size_t max, deadline until) = 0;
-    // errc::not_found when it is not among them: never dead, buried by bury(), or settled already.
+    // errc::not_found when it was never dead, as far as this process knows; settled is success.
     virtual task<result<>> settle_dead(std::string_view job_id, deadline until) = 0;
 
     struct depth {
-        std::int64_t visible = 0;    // ready or waiting for their delay
+        std::int64_t visible = 0;    // ready
         std::int64_t in_flight = 0;  // delivered, not settled
+        // A job that was released and waits for its delay is counted in either of the two.
         std::int64_t dead = 0;
     };
     virtual task<result<depth>> measure(deadline until) = 0;

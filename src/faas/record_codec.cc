@@ -69,6 +69,7 @@ std::string encode(const invocation_record& record) {
     out.member("errorType", end.error_type);
     out.member("errorMessage", end.error_message);
     out.member("durationMs", end.duration_ms);
+    out.member("cpuMs", end.cpu_ms);
     out.member("initMs", end.init_ms);
     out.member("coldStart", end.cold_start);
     out.member("memoryMbPeak", end.memory_mb_peak);
@@ -105,6 +106,7 @@ result<invocation_record> decode_record(std::string_view text) {
     end.error_type = from.text("errorType");
     end.error_message = from.text("errorMessage");
     end.duration_ms = from.number("durationMs");
+    end.cpu_ms = from.number("cpuMs");
     end.init_ms = from.number("initMs");
     end.cold_start = from.flag("coldStart");
     end.memory_mb_peak = from.integer("memoryMbPeak");

@@ -53,6 +53,8 @@ class LayersTest(unittest.TestCase):
         (place / "libexec/hearth").mkdir(parents=True)
         shutil.copy(self.whole, place / "bin/hearth")
         shutil.copy(self.weakened, place / "libexec/hearth/hearth-sandboxd")
+        shutil.copy(self.whole.parent.parent / "libexec/hearth/hearth-unpack",
+                    place / "libexec/hearth/hearth-unpack")
         (place / "share").symlink_to(self.whole.parent.parent / "share")
         return place / "bin/hearth"
 

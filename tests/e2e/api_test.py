@@ -354,5 +354,14 @@ class MetricsTest(ServerTest):
         self.assertFalse([name for name in self.client.metrics() if "MADEUP" in name])
 
 
+class ParkedTest(ServerTest):
+    options = ("--memory-budget", "768")
+    environment = {"HEARTH_PARKED": ""}
+
+    def test_the_memory_budget_decides_how_many_sandboxes_wait(self):
+        eventually(lambda: self.client.metrics()['hearth_sandboxes{state="parked"}'] == 8,
+                   "eight sandboxes of 96 MB each")
+
+
 if __name__ == "__main__":
     main()

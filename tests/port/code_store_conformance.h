@@ -14,6 +14,7 @@
 
 #include "base/ids.h"
 #include "faas/ports.h"
+#include "tests/port/missing.h"
 #include "tests/support/test_executor.h"
 
 // What every code store must hold. The fixture is default-constructible, starts empty and has
@@ -55,6 +56,11 @@ namespace hearth::test {
 template <class Fixture>
 class code_store_conformance : public ::testing::Test {
 protected:
+    void SetUp() override {
+        if (const auto missing = missing_for(fixture_); !missing.empty()) {
+            GTEST_SKIP() << missing;
+        }
+    }
     template <class T>
     T run(task<T> work) {
         return fixture_.loop().run(std::move(work));

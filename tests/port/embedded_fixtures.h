@@ -52,6 +52,7 @@ public:
     faas::job_queue& port() { return queue_; }
     void pass(milliseconds time) { passed_ += time; }
     [[nodiscard]] static milliseconds tick() { return milliseconds(50); }
+    [[nodiscard]] static bool tells_duplicates() { return true; }
 
 private:
     // Real time, which timers run on, and what the test adds to it.

@@ -7,6 +7,7 @@
 
 #include "base/concat.h"
 #include "faas/ports.h"
+#include "tests/port/missing.h"
 #include "tests/support/test_executor.h"
 
 // What every function table must hold. The fixture is default-constructible, starts empty and has
@@ -18,6 +19,11 @@ namespace hearth::test {
 template <class Fixture>
 class function_table_conformance : public ::testing::Test {
 protected:
+    void SetUp() override {
+        if (const auto missing = missing_for(fixture_); !missing.empty()) {
+            GTEST_SKIP() << missing;
+        }
+    }
     static faas::function make_function(std::string_view id) {
         faas::function record;
         record.id = id;

@@ -7,6 +7,7 @@
 
 #include "base/concat.h"
 #include "faas/ports.h"
+#include "tests/port/missing.h"
 #include "tests/support/test_executor.h"
 
 // What every invocation log must hold. The fixture is default-constructible, starts empty and has
@@ -18,6 +19,11 @@ namespace hearth::test {
 template <class Fixture>
 class invocation_log_conformance : public ::testing::Test {
 protected:
+    void SetUp() override {
+        if (const auto missing = missing_for(fixture_); !missing.empty()) {
+            GTEST_SKIP() << missing;
+        }
+    }
     using status = faas::invocation_status;
     static constexpr epoch_ms created_at = 1'700'000'000'000;
 

@@ -31,6 +31,11 @@ public:
         }(done));
     }
 
+    // What is ready, and what that makes ready; completions of the kernel come in between.
+    void run_ready_tasks() {
+        run_until([this] { return !ring_->has_ready(); });
+    }
+
 private:
     void join(scope& tasks) override { ring_->run(tasks.join()); }
 

@@ -20,6 +20,7 @@ invocation_record full_record() {
                   .stack_trace_json = R"(["  File \"main.py\""])",
                   .logs = std::string("bytes \xff\0 of any kind\n", 22),
                   .duration_ms = 1.5,
+                  .cpu_ms = 1.25,
                   .init_ms = 2.25,
                   .cold_start = true,
                   .memory_mb_peak = 37};
@@ -44,6 +45,7 @@ TEST(record_codec, a_record_comes_back_as_it_was) {
     EXPECT_EQ(back->end.stack_trace_json, record.end.stack_trace_json);
     EXPECT_EQ(back->end.logs, record.end.logs);
     EXPECT_EQ(back->end.duration_ms, record.end.duration_ms);
+    EXPECT_EQ(back->end.cpu_ms, record.end.cpu_ms);
     EXPECT_EQ(back->end.init_ms, record.end.init_ms);
     EXPECT_EQ(back->end.cold_start, record.end.cold_start);
     EXPECT_EQ(back->end.memory_mb_peak, record.end.memory_mb_peak);

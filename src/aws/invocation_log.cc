@@ -1,0 +1,249 @@
+#include "aws/invocation_log.h"
+
+#include <algorithm>
+
+#include "base/concat.h"
+#include "base/ids.h"
+#include "base/log.h"
+#include "faas/record_codec.h"
+
+namespace hearth::aws {
+namespace {
+
+item key_of(std::string_view job_id) {
+    item key;
+    key.emplace("job_id", attribute::text(std::string(job_id)));
+    return key;
+}
+
+std::unexpected<error> not_found(std::string_view job_id) {
+    return fail(errc::not_found, concat("there is no record of the job ", job_id));
+}
+
+// The record as the item's attributes have it: they change while `record` stays what it was.
+result<faas::invocation_record> assemble(const item& from, std::string_view encoded) {
+    auto record = faas::decode_record(encoded);
+    if (!record) {
+        return record;
+    }
+    if (!faas::status_from_string(from.text("status"), record->status)) {
+        return fail(errc::corrupt, "a stored invocation record has no status");
+    }
+    record->attempts = from.number("attempts");
+    record->created_at = from.number("createdAt");
+    record->updated_at = from.number("updatedAt");
+    record->end.not_started = from.flag("notStarted");
+    return record;
+}
+
+}  // namespace
+
+invocation_log::invocation_log(client& api, blobs& large_records, invocation_log_settings settings)
+    : table_(api, settings.table_name),
+      large_records_(large_records),
+      settings_(std::move(settings)) {}
+
+// In seconds, as DynamoDB's TTL wants it.
+attribute invocation_log::expiry(bool is_final) const {
+    const auto keep = is_final ? settings_.final_retention : settings_.open_retention;
+    return attribute::number((settings_.now() + milliseconds(keep).count()) / 1000);
+}
+
+// Nothing for one that has expired: the TTL deletes within days, not at the second.
+task<result<std::optional<item>>> invocation_log::find(std::string_view job_id, deadline until) {
+    auto found = co_await table_.get(key_of(job_id), until);
+    if (found && *found && (*found)->number("expires_at") <= settings_.now() / 1000) {
+        co_return std::optional<item>();
+    }
+    co_return found;
+}
+
+task<result<>> invocation_log::create(const faas::invocation_record& record, deadline until) {
+    const auto now = settings_.now();
+    const std::string token = make_uuid();
+    item what = key_of(record.job_id);
+    what.emplace("status", attribute::text(std::string(to_string(record.status))));
+    what.emplace("attempts", attribute::number(record.attempts));
+    what.emplace("createdAt", attribute::number(record.created_at != 0 ? record.created_at : now));
+    what.emplace("updatedAt", attribute::number(record.updated_at != 0 ? record.updated_at : now));
+    what.emplace("record", attribute::bytes(faas::encode(record)));
+    what.emplace("expires_at", expiry(faas::is_final(record.status)));
+    what.emplace("write", attribute::text(token));
+    if (faas::is_final(record.status)) {
+        what.emplace("ended", attribute::flag(true));
+    }
+    expressions how{.condition = "attribute_not_exists(job_id) OR #expires <= :now"};
+    how.names.emplace("#expires", "expires_at");
+    how.values.emplace(":now", attribute::number(now / 1000));
+    auto stored = co_await table_.put(what, how, until);
+    if (stored || stored.error().code != errc::conflict) {
+        co_return stored;
+    }
+    auto found = co_await table_.get(key_of(record.job_id), until);
+    if (found && *found && (*found)->text("write") == token) {
+        co_return result<>{};  // an attempt whose answer was lost
+    }
+    co_return fail(errc::conflict, concat("a record of the job ", record.job_id, " exists"));
+}
+
+task<result<>> invocation_log::mark_running(std::string_view job_id, std::int64_t attempts,
+                                            deadline until) {
+    const auto now = settings_.now();
+    expressions how;
+    how.condition = "attribute_exists(job_id) AND attribute_not_exists(#ended) AND #expires > :now";
+    how.update =
+        "SET #status = :running, #attempts = :attempts, #updated = :updated, #expires = :expires";
+    how.names = {{"#ended", "ended"},
+                 {"#expires", "expires_at"},
+                 {"#status", "status"},
+                 {"#attempts", "attempts"},
+                 {"#updated", "updatedAt"}};
+    how.values.emplace(":now", attribute::number(now / 1000));
+    how.values.emplace(":running",
+                       attribute::text(std::string(to_string(faas::invocation_status::running))));
+    how.values.emplace(":attempts", attribute::number(attempts));
+    how.values.emplace(":updated", attribute::number(now));
+    how.values.emplace(":expires", expiry(false));
+    auto stored = co_await table_.update(key_of(job_id), how, until);
+    if (stored || stored.error().code != errc::conflict) {
+        co_return stored;
+    }
+    auto found = co_await find(job_id, until);
+    if (!found) {
+        co_return propagate(found);
+    }
+    if (!*found) {
+        co_return not_found(job_id);
+    }
+    co_return fail(errc::conflict, concat("the job ", job_id, " has its outcome already"));
+}
+
+// The one write that decides which outcome stands. `encoded` is empty where `blob` holds it.
+expressions invocation_log::outcome_write(const faas::invocation_record& record,
+                                          std::string encoded, const std::string& blob,
+                                          const std::string& token) const {
+    const auto now = settings_.now();
+    expressions how;
+    how.condition = "attribute_not_exists(#ended) OR #expires <= :now";
+    how.update =
+        "SET #status = :status, #attempts = :attempts, #updated = :updated, #expires = :expires, "
+        "#created = if_not_exists(#created, :created), #ended = :true, #notStarted = :notStarted, "
+        "#write = :write";
+    how.update +=
+        blob.empty() ? ", #record = :record REMOVE #blob" : ", #blob = :blob REMOVE #record";
+    how.names = {{"#ended", "ended"},       {"#expires", "expires_at"},
+                 {"#status", "status"},     {"#attempts", "attempts"},
+                 {"#updated", "updatedAt"}, {"#created", "createdAt"},
+                 {"#record", "record"},     {"#notStarted", "notStarted"},
+                 {"#write", "write"},       {"#blob", "blob"}};
+    const auto updated = record.updated_at != 0 ? record.updated_at : now;
+    const auto created = record.created_at != 0 ? record.created_at : updated;
+    how.values.emplace(":now", attribute::number(now / 1000));
+    how.values.emplace(":status", attribute::text(std::string(to_string(record.status))));
+    how.values.emplace(":attempts", attribute::number(record.attempts));
+    how.values.emplace(":updated", attribute::number(updated));
+    how.values.emplace(":created", attribute::number(created));
+    how.values.emplace(":expires", expiry(true));
+    if (blob.empty()) {
+        how.values.emplace(":record", attribute::bytes(std::move(encoded)));
+    } else {
+        how.values.emplace(":blob", attribute::text(blob));
+    }
+    how.values.emplace(":true", attribute::flag(true));
+    how.values.emplace(":notStarted", attribute::flag(record.end.not_started));
+    how.values.emplace(":write", attribute::text(token));
+    return how;
+}
+
+task<result<bool>> invocation_log::finish(const faas::invocation_record& record, deadline until) {
+    if (!faas::is_final(record.status)) {
+        co_return fail(errc::invalid_argument, "only a final status finishes a record");
+    }
+    const std::string token = make_uuid();
+    std::string encoded = faas::encode(record);
+    std::string blob;
+    if (encoded.size() > inline_bytes_max) {
+        auto stored = co_await large_records_.put(record.job_id, std::move(encoded), until);
+        if (!stored) {
+            co_return propagate(stored);
+        }
+        blob = std::move(*stored);
+        encoded.clear();
+    }
+    auto stored = co_await table_.update(
+        key_of(record.job_id), outcome_write(record, std::move(encoded), blob, token), until);
+    if (stored) {
+        co_return true;
+    }
+    if (stored.error().code != errc::conflict) {
+        co_return propagate(stored);  // the blob stays: the write may have happened
+    }
+    auto found = co_await table_.get(key_of(record.job_id), until);
+    if (!found) {
+        co_return propagate(found);
+    }
+    if (*found && (*found)->text("write") == token) {
+        co_return true;  // an attempt whose answer was lost
+    }
+    if (!blob.empty()) {
+        [[maybe_unused]] const auto dropped = co_await large_records_.remove(blob, until);
+    }
+    co_return false;
+}
+
+task<result<faas::invocation_record>> invocation_log::get(std::string_view job_id, deadline until) {
+    auto found = co_await find(job_id, until);
+    if (!found) {
+        co_return propagate(found);
+    }
+    if (!*found) {
+        co_return not_found(job_id);
+    }
+    const auto blob = (*found)->text("blob");
+    if (blob.empty()) {
+        co_return assemble(**found, (*found)->bytes("record"));
+    }
+    auto content = co_await large_records_.get(blob, until);
+    if (!content && content.error().code == errc::not_found) {
+        co_return fail(errc::corrupt, concat("the outcome of the job ", job_id,
+                                             " is gone from the bucket: ", blob));
+    }
+    if (!content) {
+        co_return propagate(content);
+    }
+    co_return assemble(**found, *content);
+}
+
+task<result<std::int64_t>> invocation_log::expire(epoch_ms before, deadline until) {
+    std::int64_t count = 0;
+    item start;
+    do {
+        expressions how;
+        how.filter = "#ended = :true AND #updated < :before";
+        how.names = {{"#ended", "ended"}, {"#updated", "updatedAt"}};
+        how.values.emplace(":true", attribute::flag(true));
+        how.values.emplace(":before", attribute::number(before));
+        auto page = co_await table_.scan(how, start, until);
+        if (!page) {
+            co_return propagate(page);
+        }
+        std::vector<item> keys;
+        for (const auto& each : page->items) {
+            if (const auto blob = each.text("blob"); !blob.empty()) {
+                if (auto removed = co_await large_records_.remove(blob, until); !removed) {
+                    co_return propagate(removed);
+                }
+            }
+            keys.push_back(key_of(each.text("job_id")));
+        }
+        const auto removed_here = static_cast<std::int64_t>(keys.size());
+        if (auto removed = co_await table_.remove_all(std::move(keys), until); !removed) {
+            co_return propagate(removed);
+        }
+        count += removed_here;
+        start = std::move(page->next);
+    } while (!start.empty());
+    co_return count;
+}
+
+}  // namespace hearth::aws
