@@ -68,9 +68,8 @@ std::optional<granted_ranges> find_ranges(std::uint32_t slots) {
         return granted_ranges{.uids = *uids, .gids = *gids};
     }
     log::warning(
-        "all sandboxes share one host user, so that the kernel counts some resources for all as "
-        "well; for a user each, install the package uidmap and grant ranges in /etc/subuid and "
-        "/etc/subgid",
+        "all sandboxes are one host user, which is weaker; for a user each, install the package "
+        "uidmap and grant ranges in /etc/subuid and /etc/subgid",
         {{"uid", uid}, {"idsNeeded", slots}});
     return std::nullopt;
 }
@@ -155,7 +154,7 @@ result<> unshare_with_ranges(const granted_ranges& ranges, std::uint32_t slots) 
         return fail(errc::unavailable,
                     "newuidmap or newgidmap refused the ranges of /etc/subuid and /etc/subgid (its "
                     "own words are above): mend the ranges, or remove them to let all sandboxes "
-                    "share one host user");
+                    "be one host user. Under no_new_privs neither program has its rights");
     }
     return {};
 }
