@@ -246,8 +246,8 @@ result<> daemon::handle_record(sandbox_entry& entry, const status_record& record
     if (entry.way == start_way::zygote) {
         spawner_.zygotes(entry.process.family).note_fork(true);
     }
-    if (entry.state != sandbox_state::starting) {
-        return {};  // it ended already
+    if (entry.state != sandbox_state::starting || (entry.id == 0 && entry.evicted)) {
+        return {};  // it ended already, or is about to
     }
     --starting_;
     if (entry.id == 0) {

@@ -86,8 +86,9 @@ void occupy_heap() {
     constexpr std::size_t smallest = 24;
     constexpr std::size_t fine_step = 16;
     constexpr std::size_t coarse_from = 1'024;
+    constexpr int blocks_max = 65'536;  // another allocator may not tell where its end is
     std::size_t size = largest;
-    while (size >= smallest) {
+    for (int i = 0; i < blocks_max && size >= smallest; ++i) {
         const std::size_t rest = mallinfo2().keepcost;
         void* volatile block = std::malloc(size);  // or the compiler leaves it out
         if (block == nullptr || mallinfo2().keepcost != rest) {

@@ -111,7 +111,8 @@ result<> gauges::set_frozen(bool frozen) const {
     if (::pwrite(file.get(), frozen ? "1" : "0", 1, 0) == 1) {
         return {};
     }
-    if (errno == ENODEV) {
+    // Which of the two depends on how far its removal has come.
+    if (errno == ENODEV || errno == ENOENT) {
         return fail(errc::closed, "the sandbox is gone");
     }
     return fail_errno(frozen ? "freezing a sandbox" : "thawing a sandbox");

@@ -260,9 +260,9 @@ std::optional<id_range> find_id_range(std::string_view text, std::string_view us
         }
         const std::string_view owner = line.substr(0, first_colon);
         const auto parse = [](std::string_view digits, unsigned& into) {
-            const char* end = digits.data() + digits.size();
-            const auto parsed = std::from_chars(digits.data(), end, into);
-            return parsed.ec == std::errc() && parsed.ptr == end;
+            const auto [end, status] =
+                std::from_chars(digits.data(), digits.data() + digits.size(), into);
+            return status == std::errc() && end == digits.data() + digits.size();
         };
         id_range range;
         if (!owner.empty() && (owner == user || owner == number) &&

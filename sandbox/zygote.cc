@@ -167,6 +167,11 @@ result<zygote> zygote::prepare(int socket, const std::string& python, const char
 }
 
 result<> zygote::isolate() {
+    // Whatever it is doing, it ends with hearth-sandboxd. What follows changes no credential that
+    // would clear this.
+    if (::prctl(PR_SET_PDEATHSIG, SIGKILL) != 0) {
+        return fail_errno("PR_SET_PDEATHSIG of the zygote");
+    }
     // No terminal and no signal meant for the worker's process group.
     if (::setsid() < 0 && errno != EPERM) {
         return fail_errno("setsid of the zygote");

@@ -25,6 +25,7 @@ constexpr int zygote_socket = 3;
 constexpr milliseconds start_pause_min{1'000};  // after a zygote that died
 constexpr milliseconds start_pause_max{60'000};
 constexpr std::uint32_t failed_forks_max = 3;  // in a row
+constexpr seconds start_time_max{60};          // to import everything; takes less than one
 
 const char* name_of(zygote_family family) {
     return family == zygote_family::numpy ? "numpy" : "standard";
@@ -107,11 +108,21 @@ void zygote_keeper::check_next() {
         current_ = std::move(next_);
         next_.reset();
         failed_forks_ = 0;
+        was_ready_ = true;
     } else if (said == greeting::refused) {
-        // It said why. Trying again would not change the host.
         retired_.push_back(std::move(*next_));
         next_.reset();
-        program_.reset();
+        if (was_ready_) {
+            delay_start();  // what it lacks, memory for example, may come back
+        } else {
+            program_.reset();  // it said why; trying again would not change the host
+        }
+    } else if (steady_clock::now() - next_->started_at >= start_time_max) {
+        log::warning("a zygote was not ready in time and is ended", {{"process", next_->process}});
+        kernel::pidfd_send_signal(next_->pidfd.get(), SIGKILL);
+        retired_.push_back(std::move(*next_));
+        next_.reset();
+        delay_start();
     } else if (has_ended(*next_)) {
         log::warning("a zygote ended before it was ready", {{"process", next_->process}});
         next_.reset();
@@ -182,9 +193,9 @@ bool zygote_keeper::is_worn_out() const {
 // For the next start: after a failure, or when the current one is worn out.
 void zygote_keeper::arm_timer() const {
     itimerspec when{};
-    if (program_ && wanted_ && !next_) {
-        steady_time at = start_at_;
-        if (current_ && !is_worn_out()) {
+    if (program_ && wanted_) {
+        steady_time at = next_ ? next_->started_at + start_time_max : start_at_;
+        if (!next_ && current_ && !is_worn_out()) {
             at = std::max(at, current_->started_at + settings_.age_max);
         }
         const auto left = std::chrono::duration_cast<nanoseconds>(at - steady_clock::now());

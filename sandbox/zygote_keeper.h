@@ -96,6 +96,7 @@ private:
     steady_time start_at_;             // not before
     milliseconds start_pause_{0};      // after a failure; doubles
     std::uint32_t failed_forks_ = 0;   // in a row
+    bool was_ready_ = false;           // one of them, once
 };
 
 }  // namespace hearth::sandbox

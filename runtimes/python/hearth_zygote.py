@@ -55,6 +55,7 @@ def prepare(release_memory, family, modules):
         bootstrap.preloaded.setdefault(name.partition(".")[0], []).append(name)
     bootstrap.log_request = bootstrap.logging_setup.install()
     with_streams_of_a_sandbox()
+    bootstrap.log_request("")
     bootstrap.channel.on_idle = release_memory
     bootstrap.__name__ = "__main__"
     sys.modules["__main__"] = bootstrap

@@ -137,7 +137,9 @@ task<void> dispatcher::freeze_quiet(steady_time now) {
         if (auto frozen = each->set_frozen(true); frozen) {
             each->life.become(sandbox_state::frozen);
             ++statistics_.frozen;
-        } else if (frozen.error().code != errc::closed) {
+        } else if (frozen.error().code == errc::closed) {
+            each->idle_since = now;  // not again at once: its end is on its way
+        } else {
             can_freeze_ = false;
             log::info("idle sandboxes are not frozen", {{"reason", frozen.error().message}});
             co_return;

@@ -60,6 +60,7 @@ std::unexpected<error> too_large() {
 result<> check_records(const zip_reader& archive, name_tree& names) {
     std::uint64_t total = 0;
     std::uint64_t packed = 0;
+    std::size_t files = 0;
     for (const zip_record& each : archive.records()) {
         if (auto valid = check_name(each.name); !valid) {
             return valid;
@@ -80,6 +81,12 @@ result<> check_records(const zip_reader& archive, name_tree& names) {
         }
         total += each.bytes;
         packed += each.packed_bytes;
+        files += is_folder(each) ? 0 : 1;
+        // A name may stand for many folders that have no entry of their own.
+        if (files + names.folders().size() > unpacked_entries_max) {
+            return fail(errc::too_large, concat("zip: makes more than ", unpacked_entries_max,
+                                                " files and folders"));
+        }
     }
     if (is_bomb(total, packed)) {
         return fail(errc::too_large,

@@ -252,6 +252,23 @@ TEST(archive, takes_ten_thousand_entries_and_no_more) {
     EXPECT_EQ(checked.error().code, errc::too_large);
 }
 
+TEST(archive, folders_that_names_stand_for_count_as_entries) {
+    std::vector<zip_entry> entries;
+    std::string deep;
+    for (int i = 0; i < 20; ++i) {
+        deep += "d/";
+    }
+    for (std::size_t i = 0; i * 21 < unpacked_entries_max; ++i) {
+        entries.push_back({.name = concat("top", i, "/", deep, "f")});
+    }
+    const auto checked = check(make_zip(entries));
+    ASSERT_FALSE(checked);
+    EXPECT_EQ(checked.error().code, errc::too_large);
+    EXPECT_THAT(checked.error().message, HasSubstr("files and folders"));
+    entries.resize(entries.size() / 2);
+    EXPECT_TRUE(check(make_zip(entries)));
+}
+
 TEST(archive, without_a_file_is_refused) {
     for (const auto& bytes : {make_zip({}), make_zip({{.name = "folder/", .mode = 040755}})}) {
         const auto checked = check(bytes);
