@@ -32,9 +32,13 @@ struct launch_options {
     std::uint32_t parked = parked_default;  // sandboxes kept ready for a function; 0 to parked_max
     std::uint32_t shells = shells_default;  // kept ready but for Python; 0 to shells_max
     bool trace = false;                     // each start's stages are logged
-    bool zygote = true;  // fork Python from hearth-zygote, which lies beside `program`
-    std::uint32_t zygote_forks = zygote_forks_default;      // until it is replaced
-    std::uint32_t zygote_minutes = zygote_minutes_default;  // likewise
+    // Python is forked from hearth-zygote, which lies beside `program`, unless this is off.
+    zygote_mode zygote = zygote_mode::shared;
+    std::uint32_t zygote_forks = zygote_forks_default;          // until it is replaced
+    std::uint32_t zygote_minutes = zygote_minutes_default;      // likewise
+    std::uint32_t zygote_spares = zygote_spares_default;        // per_function: of no function yet
+    std::uint32_t zygote_functions = zygote_functions_default;  // that have one at most
+    std::uint32_t zygote_idle_seconds = zygote_idle_seconds_default;  // without a sandbox
     std::string zygote_modules;  // imported ahead beside the usual ones; with commas
     std::string numpy_modules = numpy_modules_default;
     bool allow_no_limits = false;  // start even where no memory or pids limit can be enforced

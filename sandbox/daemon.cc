@@ -31,9 +31,8 @@ result<daemon> daemon::make(const daemon_options& options, spawner ready) {
         return fail_errno("epoll_create1");
     }
     daemon made(options, std::move(ready), std::move(epoll));
-    for (std::uint32_t i = 0; i < zygote_families; ++i) {
-        const int each = made.spawner_.zygotes(static_cast<zygote_family>(i)).descriptor();
-        if (auto ok = made.watch(each, source::zygote, i, EPOLLIN); !ok) {
+    for (const int each : made.spawner_.zygotes().descriptors()) {
+        if (auto ok = made.watch(each, source::zygote, 0, EPOLLIN); !ok) {
             return propagate(ok);
         }
     }
@@ -135,7 +134,7 @@ result<> daemon::wait_and_dispatch() {
             continue;
         }
         if (kind == source::zygote) {
-            if (auto ok = handle_zygote(static_cast<zygote_family>(key >> source_bits)); !ok) {
+            if (auto ok = handle_zygotes(); !ok) {
                 return ok;
             }
             continue;
@@ -244,7 +243,7 @@ result<> daemon::handle_record(sandbox_entry& entry, const status_record& record
     entry.was_sealed = true;
     (entry.way == start_way::zygote ? entry.joined : entry.made) = record.reached;
     if (entry.way == start_way::zygote) {
-        spawner_.zygotes(entry.process.family).note_fork(true);
+        spawner_.zygotes().note_fork(entry.process.zygote, true);
     }
     if (entry.state != sandbox_state::starting || (entry.id == 0 && entry.evicted)) {
         return {};  // it ended already, or is about to
@@ -291,8 +290,9 @@ result<> daemon::drain(sandbox_entry& entry) {
     --draining_;
     unwatch(entry.memory_event);
     if (entry.way == start_way::zygote && !entry.was_sealed && entry.failure) {
-        spawner_.zygotes(entry.process.family).note_fork(false);
+        spawner_.zygotes().note_fork(entry.process.zygote, false);
     }
+    spawner_.zygotes().note_end(entry.process.zygote);
     if (socket_open_ && deserves_another_try(entry)) {
         waiting_.push_back({entry.wanted, std::move(entry.code), entry.requested_at, true});
         table_.erase(entry.slot);
@@ -368,9 +368,7 @@ void daemon::shut_down() {
         log::error("sandboxes that do not end are left behind",
                    {{"count", static_cast<std::int64_t>(table_.size())}});
     }
-    for (std::uint32_t i = 0; i < zygote_families; ++i) {
-        spawner_.zygotes(static_cast<zygote_family>(i)).shut_down();
-    }
+    spawner_.zygotes().shut_down();
     if (auto removed = spawner_.cgroups().remove(); !removed) {
         log::error("cgroups are left behind", {{"error", removed.error().message}});
     }

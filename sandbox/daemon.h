@@ -67,8 +67,8 @@ private:
     [[nodiscard]] static bool deserves_another_try(const sandbox_entry& entry);
     [[nodiscard]] result<> use_parked(sandbox_entry& entry, const create_packet& wanted, int code,
                                       steady_time requested_at);
-    [[nodiscard]] result<> use_shell(sandbox_entry& entry, const create_packet& wanted,
-                                     unique_fd code, steady_time requested_at);
+    [[nodiscard]] result<> use_shell(sandbox_entry& entry, waiting_create request,
+                                     std::uint64_t zygote);
     [[nodiscard]] result<> watch_sandbox(sandbox_entry& entry);
     void unwatch(unique_fd& fd) const;
     [[nodiscard]] result<> report_created(sandbox_entry& entry, start_way way);
@@ -86,7 +86,7 @@ private:
     [[nodiscard]] result<> park(sandbox_entry& entry);
     void pace_refill(steady_time began);
     [[nodiscard]] result<> report_pool();
-    [[nodiscard]] result<> handle_zygote(zygote_family family);
+    [[nodiscard]] result<> handle_zygotes();
     void note_pooled_end(const sandbox_entry& entry);
     void delay_refill();
     [[nodiscard]] result<> read_status(sandbox_entry& entry);
@@ -113,6 +113,8 @@ private:
     std::size_t draining_ = 0;         // entries whose cgroups are still to be removed
     std::uint32_t socket_events_ = 0;  // what epoll watches the socket for
     bool socket_open_ = true;
+    bool zygote_was_ready_ = false;            // as the worker was told
+    std::uint32_t zygotes_reported_ = 0;       // likewise
     std::vector<std::uint32_t> parked_slots_;  // the longest parked first
     std::vector<std::uint32_t> shell_slots_;   // the oldest first
     bool making_ahead_ = false;                // one of either is on its way

@@ -18,24 +18,29 @@ constexpr int refill_share = 20;
 }  // namespace
 
 // One at a time, and none while a request waits for a slot. Parked ones first: they save most. Each
-// of them begins as a shell while there is a zygote.
+// of them begins as a shell while there is a zygote that all functions share. Else it executes
+// Python: nobody knows yet whose it will be.
 daemon::pool_step daemon::next_pool_step() const {
     if (!socket_open_ || making_ahead_ || spawner_.zygotes().starting() || !waiting_.empty()) {
         return pool_step::none;
     }
-    const bool has_zygote = spawner_.zygotes().ready();
+    const bool has_zygote = spawner_.zygotes().serves();
     const bool lacks_parked = parked_slots_.size() < parked_target_;
-    if (lacks_parked && has_zygote && !shell_slots_.empty()) {
+    const bool forks_parked = has_zygote && spawner_.zygotes().parks();
+    if (lacks_parked && forks_parked && !shell_slots_.empty()) {
         return pool_step::fork_into_shell;
     }
     if (!table_.has_free_slot()) {
         return pool_step::none;
     }
+    if (lacks_parked && !forks_parked) {
+        return pool_step::program;
+    }
     if (has_zygote) {
         return lacks_parked || shell_slots_.size() < shells_target_ ? pool_step::shell
                                                                     : pool_step::none;
     }
-    return lacks_parked ? pool_step::program : pool_step::none;
+    return pool_step::none;
 }
 
 int daemon::milliseconds_to_refill() const {
@@ -61,6 +66,7 @@ result<> daemon::refill() {
     ++starting_;
     oldest.state = sandbox_state::starting;
     oldest.requested_at = now;
+    oldest.process.zygote = spawner_.zygotes().take(zygote_family::standard, {});
     fork_python(oldest, true);
     return {};
 }
@@ -121,15 +127,20 @@ void daemon::pace_refill(steady_time began) {
 result<> daemon::report_pool() {
     pool_packet pool;
     pool.parked = static_cast<std::uint32_t>(parked_slots_.size());
-    pool.zygote = spawner_.zygotes().ready() ? 1 : 0;
+    zygote_was_ready_ = spawner_.zygotes().ready();
+    zygotes_reported_ = spawner_.zygotes().count();
+    pool.zygote = zygote_was_ready_ ? 1 : 0;
     pool.shells = static_cast<std::uint32_t>(shell_slots_.size());
+    pool.zygotes = zygotes_reported_;
     return outbox_.send(bytes_of(pool));
 }
 
-result<> daemon::handle_zygote(zygote_family family) {
-    const bool was_ready = spawner_.zygotes().ready();
-    spawner_.zygotes(family).dispatch();
-    return !was_ready && spawner_.zygotes().ready() ? report_pool() : result<>();
+result<> daemon::handle_zygotes() {
+    zygote_supply& zygotes = spawner_.zygotes();
+    zygotes.dispatch();
+    const bool changed =
+        zygotes.ready() != zygote_was_ready_ || zygotes.count() != zygotes_reported_;
+    return changed ? report_pool() : result<>();
 }
 
 // What has cost least goes first: a shell, then what is not ready yet, then the newest that is

@@ -91,13 +91,17 @@ result<> daemon::handle_create(const create_packet& wanted, received_packet& pac
     }
     refill_at_ = std::max(refill_at_, requested_at + quiet_before_refill);
     unique_fd code = std::move(packet.descriptors[0]);
-    if (!parked_slots_.empty() && fits_parked(wanted)) {
+    const bool fits = fits_parked(wanted);
+    zygote_supply& zygotes = spawner_.zygotes();
+    if (fits && !parked_slots_.empty() && !zygotes.has_own(wanted.family, wanted.function)) {
         sandbox_entry& longest = *table_.at_slot(parked_slots_.front());
         return use_parked(longest, wanted, code.get(), requested_at);
     }
-    if (!shell_slots_.empty() && fits_parked(wanted) && spawner_.zygotes().ready()) {
-        sandbox_entry& oldest = *table_.at_slot(shell_slots_.front());
-        return use_shell(oldest, wanted, std::move(code), requested_at);
+    if (fits && !shell_slots_.empty()) {
+        if (const auto zygote = zygotes.take(wanted.family, wanted.function); zygote != 0) {
+            sandbox_entry& oldest = *table_.at_slot(shell_slots_.front());
+            return use_shell(oldest, {wanted, std::move(code), requested_at}, zygote);
+        }
     }
     if (!table_.has_free_slot()) {
         if (!evict_one()) {
@@ -125,16 +129,18 @@ result<> daemon::serve_waiting() {
 result<> daemon::start(waiting_create request) {
     const std::uint64_t id = request.wanted.header.sandbox_id;
     const std::uint32_t slot = *table_.take_slot();
-    zygote_keeper& zygotes = spawner_.zygotes(request.wanted.family);
-    zygotes.want();
-    const bool by_zygote = zygotes.ready() && !request.without_zygote;
-    const start_way way = by_zygote ? start_way::zygote : start_way::program;
+    zygote_supply& zygotes = spawner_.zygotes();
+    const std::uint64_t zygote =
+        request.without_zygote ? 0 : zygotes.take(request.wanted.family, request.wanted.function);
+    const start_way way = zygote != 0 ? start_way::zygote : start_way::program;
     const steady_time began_at = steady_clock::now();
     auto started = spawner_.start(request.wanted, slot, request.code.get(), way);
     if (!started) {
+        zygotes.note_end(zygote);
         table_.give_back_slot(slot);
         return report_failure(id, started.error().stage, started.error().cause);
     }
+    started->zygote = zygote;
     ++starting_;
     return watch_sandbox(table_.insert({.id = id,
                                         .slot = slot,
@@ -202,20 +208,20 @@ result<> daemon::use_parked(sandbox_entry& entry, const create_packet& wanted, i
 
 // The zygote forks while limits and code are put in place here. Python does nothing before its init
 // frame, which comes after `created`, which is sent once this is done and Python is sealed.
-result<> daemon::use_shell(sandbox_entry& entry, const create_packet& wanted, unique_fd code,
-                           steady_time requested_at) {
+result<> daemon::use_shell(sandbox_entry& entry, waiting_create request, std::uint64_t zygote) {
     std::erase(shell_slots_, entry.slot);
-    table_.assign(entry, wanted.header.sandbox_id);
+    table_.assign(entry, request.wanted.header.sandbox_id);
     entry.state = sandbox_state::starting;
     ++starting_;
-    entry.requested_at = requested_at;
-    entry.wanted = wanted;
-    entry.code = std::move(code);
+    entry.process.zygote = zygote;
+    entry.requested_at = request.requested_at;
+    entry.wanted = request.wanted;
+    entry.code = std::move(request.code);
     fork_python(entry, false);
     if (entry.failure) {
         return {};
     }
-    auto specialised = spawner_.specialise(entry.process, wanted, entry.code.get());
+    auto specialised = spawner_.specialise(entry.process, entry.wanted, entry.code.get());
     entry.process.mount_namespace.reset();
     if (!specialised) {
         fail_start(entry, specialised.error());

@@ -3,14 +3,20 @@
 #include <algorithm>
 #include <array>
 #include <climits>
+#include <csignal>
 #include <cstdint>
 #include <cstdlib>
 
 #include <Python.h>
+#include <fcntl.h>
 #include <malloc.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/concat.h"
+#include "base/unique_fd.h"
+#include "sandbox/fork_pages.h"
 #include "sandbox/zygote_memory.h"
 
 namespace hearth::sandbox::embedded_python {
@@ -105,7 +111,9 @@ PyObject* release_memory(PyObject* /*self*/, PyObject* /*none*/) {
 PyMethodDef release_memory_method{"release_memory", release_memory, METH_NOARGS,
                                   "Shares again what is as it was in the zygote."};
 
-PyObject* serve_function = nullptr;  // looked up ahead: a search writes to many objects
+// Looked up ahead: a search writes to many objects.
+PyObject* serve_function = nullptr;
+PyObject* example_function = nullptr;
 
 bool import_and_prepare(const preparation& wanted) {
     PyObject* module = PyImport_ImportModule(module_name);
@@ -115,10 +123,55 @@ bool import_and_prepare(const preparation& wanted) {
             ? nullptr
             : PyObject_CallMethod(module, "prepare", "Oss", release, wanted.family, wanted.modules);
     Py_XDECREF(release);
-    serve_function = outcome == nullptr ? nullptr : PyObject_GetAttrString(module, "serve");
+    if (outcome != nullptr) {
+        serve_function = PyObject_GetAttrString(module, "serve");
+        example_function = PyObject_GetAttrString(module, "make_example_call");
+    }
     Py_XDECREF(module);
     Py_XDECREF(outcome);
-    return serve_function != nullptr;
+    return serve_function != nullptr && example_function != nullptr;
+}
+
+// Ends with the zygote, or before, by its hand.
+[[noreturn]] void be_example(pid_t zygote, int ready) {
+    ::prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    after_fork_in_child();
+    if (::getppid() == zygote && PyObject_CallNoArgs(example_function) != nullptr &&
+        ::write(ready, "r", 1) == 1) {
+        for (;;) {
+            ::pause();
+        }
+    }
+    PyErr_Print();
+    ::_exit(1);
+}
+
+// One fork makes a call in front of everyone, so that the zygote learns what that touches.
+result<> learn_from_example(int descriptors) {
+    std::array<int, 2> ends{};
+    if (::pipe2(ends.data(), O_CLOEXEC) != 0) {
+        return fail_errno("a pipe to the zygote's example");
+    }
+    const unique_fd read_end(ends[0]);
+    unique_fd write_end(ends[1]);
+    const pid_t zygote = ::getpid();
+    before_fork();
+    const pid_t example = ::fork();
+    if (example == 0) {
+        be_example(zygote, write_end.get());
+    }
+    after_fork_in_parent();
+    if (example < 0) {
+        return fail_errno("fork of the zygote's example");
+    }
+    write_end.reset();
+    char ready = 0;
+    auto learnt = ::read(read_end.get(), &ready, 1) == 1
+                      ? fork_pages::learn(descriptors, example)
+                      : fail(errc::unavailable, "the zygote's example call failed; see above");
+    ::kill(example, SIGKILL);
+    ::waitpid(example, nullptr, 0);
+    return learnt;
 }
 
 }  // namespace
@@ -140,7 +193,10 @@ result<> prepare(const preparation& wanted) {
     }
     occupy_pools();
     occupy_heap();
-    return zygote_memory::move_to_file(wanted.descriptors, wanted.stack);
+    if (auto ok = zygote_memory::move_to_file(wanted.descriptors, wanted.stack); !ok) {
+        return ok;
+    }
+    return learn_from_example(wanted.descriptors);
 }
 
 void before_fork() {

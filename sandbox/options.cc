@@ -36,6 +36,45 @@ bool is_python_path(std::string_view text) {
     return text.starts_with("/usr/") && text.find("..") == std::string_view::npos;
 }
 
+bool parse_mode(std::string_view text, zygote_mode& out) {
+    for (const zygote_mode each :
+         {zygote_mode::off, zygote_mode::shared, zygote_mode::per_function}) {
+        if (text == name_of(each)) {
+            out = each;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool accept_zygotes(daemon_options& options, std::string_view name, const std::string& value) {
+    if (name == "--zygote") {
+        return parse_mode(value, options.zygote);
+    }
+    if (name == "--zygote-forks") {
+        return parse_number(value, std::uint32_t{1}, zygote_forks_max, options.zygote_forks);
+    }
+    if (name == "--zygote-minutes") {
+        return parse_number(value, std::uint32_t{1}, zygote_minutes_max, options.zygote_minutes);
+    }
+    if (name == "--zygote-spares") {
+        return parse_number(value, std::uint32_t{0}, zygote_spares_max, options.zygote_spares);
+    }
+    if (name == "--zygote-functions") {
+        return parse_number(value, std::uint32_t{1}, zygote_functions_max,
+                            options.zygote_functions);
+    }
+    if (name == "--zygote-idle-seconds") {
+        return parse_number(value, std::uint32_t{1}, zygote_idle_seconds_max,
+                            options.zygote_idle_seconds);
+    }
+    if (name == "--zygote-modules") {
+        options.zygote_modules = value;
+        return are_module_names(value);
+    }
+    return false;
+}
+
 bool accept(daemon_options& options, std::string_view name, const std::string& value) {
     if (name == "--socket-fd") {
         return parse_number(value, 3, 1023, options.socket);
@@ -49,19 +88,8 @@ bool accept(daemon_options& options, std::string_view name, const std::string& v
     if (name == "--shells") {
         return parse_number(value, std::uint32_t{0}, shells_max, options.shells);
     }
-    if (name == "--zygote") {
-        options.zygote = value == "shared";
-        return value == "shared" || value == "off";
-    }
-    if (name == "--zygote-forks") {
-        return parse_number(value, std::uint32_t{1}, zygote_forks_max, options.zygote_forks);
-    }
-    if (name == "--zygote-minutes") {
-        return parse_number(value, std::uint32_t{1}, zygote_minutes_max, options.zygote_minutes);
-    }
-    if (name == "--zygote-modules") {
-        options.zygote_modules = value;
-        return are_module_names(value);
+    if (name.starts_with("--zygote")) {
+        return accept_zygotes(options, name, value);
     }
     if (name == "--numpy-modules") {
         options.numpy_modules = value;
@@ -109,8 +137,9 @@ result<daemon_options> parse_daemon_options(std::span<char* const> arguments) {
         return fail(
             errc::invalid_argument,
             "usage: hearth-sandboxd --socket-fd N --instance NAME --runtime-dir DIR "
-            "[--slots N] [--parked N] [--shells N] [--zygote shared|off] "
+            "[--slots N] [--parked N] [--shells N] [--zygote shared|per-function|off] "
             "[--zygote-forks N] [--zygote-minutes N] [--zygote-modules A,B] "
+            "[--zygote-spares N] [--zygote-functions N] [--zygote-idle-seconds N] "
             "[--numpy-modules A,B] [--python /usr/...] [--allow-no-limits] [--trace]; it is "
             "started by a worker");
     }

@@ -23,11 +23,15 @@ struct daemon_options {
     std::uint32_t shells = shells_default;  // --shells
     bool allow_no_limits = false;
     host_ids ids;  // --host-ids ranges|own: it is in a user namespace, where it executed itself
-    bool zygote = true;                                     // --zygote shared|off
+    zygote_mode zygote = zygote_mode::shared;               // --zygote shared|per-function|off
     std::uint32_t zygote_forks = zygote_forks_default;      // --zygote-forks
     std::uint32_t zygote_minutes = zygote_minutes_default;  // --zygote-minutes
-    std::string zygote_modules;                             // --zygote-modules, with commas
-    std::string numpy_modules = numpy_modules_default;      // --numpy-modules; empty: none
+    // These three where each function has its own.
+    std::uint32_t zygote_spares = zygote_spares_default;              // --zygote-spares
+    std::uint32_t zygote_functions = zygote_functions_default;        // --zygote-functions
+    std::uint32_t zygote_idle_seconds = zygote_idle_seconds_default;  // --zygote-idle-seconds
+    std::string zygote_modules;                         // --zygote-modules, with commas
+    std::string numpy_modules = numpy_modules_default;  // --numpy-modules; empty: none
     bool trace = false;  // --trace: each start's stages are logged, for bench/sandbox
 };
 

@@ -141,13 +141,25 @@ result<event> decode_pool(std::span<const std::byte> packet, std::size_t descrip
         return propagate(pool);
     }
     if (pool->parked > parked_max || pool->zygote > 1 || pool->shells > shells_max ||
-        pool->reserved != 0) {
+        pool->zygotes > zygotes_max) {
         return fail(errc::protocol, "a pool packet with fields out of range");
     }
     return event(*pool);
 }
 
 }  // namespace
+
+std::string_view name_of(zygote_mode mode) {
+    switch (mode) {
+        case zygote_mode::off:
+            return "off";
+        case zygote_mode::shared:
+            return "shared";
+        case zygote_mode::per_function:
+            return "per-function";
+    }
+    return {};
+}
 
 result<> check_limits(const create_packet& wanted) {
     const std::uint64_t page = 4096;

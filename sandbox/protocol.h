@@ -31,7 +31,7 @@ namespace hearth::sandbox {
 
 static_assert(std::endian::native == std::endian::little);
 
-inline constexpr std::uint16_t protocol_version = 3;
+inline constexpr std::uint16_t protocol_version = 4;
 
 // Where the bounds of a create request come from: the limits that users meet (memory, /tmp) with
 // room below for what the platform itself may start, and what one host can hold.
@@ -62,6 +62,15 @@ inline constexpr std::uint32_t zygote_forks_max = 1'000'000;
 inline constexpr std::uint32_t zygote_minutes_default = 30;
 inline constexpr std::uint32_t zygote_minutes_max = 7 * 24 * 60;
 inline constexpr std::size_t zygote_modules_bytes_max = 1'024;
+// In the mode per-function. A zygote takes some 19 MB (hearth-bench-modes).
+inline constexpr std::uint32_t zygote_spares_default = 2;
+inline constexpr std::uint32_t zygote_spares_max = 64;
+inline constexpr std::uint32_t zygote_functions_default = 16;
+inline constexpr std::uint32_t zygote_functions_max = 1'024;
+inline constexpr std::uint32_t zygote_idle_seconds_default = 300;
+inline constexpr std::uint32_t zygote_idle_seconds_max = 24 * 60 * 60;
+// A setting's value, and what a packet can tell: one more may just be starting.
+inline constexpr std::uint32_t zygotes_max = zygote_functions_max + zygote_spares_max + 1;
 // What the numpy zygote imports beside the standard one's. Without the first it does not exist.
 inline constexpr const char* numpy_modules_default = "numpy,pandas";
 // Sandboxes that are complete and wait for a function. Each costs its slot and a few megabytes.
@@ -104,6 +113,20 @@ enum class zygote_family : std::uint32_t {
 };
 inline constexpr std::size_t zygote_families = 2;
 
+// Who shares a zygote, and so the layout of memory and the secret of hash().
+enum class zygote_mode : std::uint8_t {
+    off,           // nobody: Python is executed for each sandbox
+    shared,        // all functions
+    per_function,  // the sandboxes of one function
+};
+
+// Names a function, all of its revisions: a hash of its id. All zero: no function, for which no
+// zygote is kept in the mode per-function.
+struct function_key {
+    std::array<std::uint64_t, 2> words{};
+    friend bool operator==(const function_key&, const function_key&) = default;
+};
+
 enum class exit_kind : std::uint32_t {
     code = 1,    // value is what Python passed to exit(2)
     signal = 2,  // value is the signal's number
@@ -128,8 +151,9 @@ struct create_packet {
     std::uint64_t shm_bytes = shm_bytes_default;  // of /dev/shm; likewise
     std::uint32_t cpu_millis = cpu_millis_default;  // thousandths of one CPU; 0: no limit
     zygote_family family = zygote_family::standard;
+    function_key function;
 };
-static_assert(sizeof(create_packet) == 48);
+static_assert(sizeof(create_packet) == 64);
 inline constexpr std::size_t create_descriptors = 1;
 
 // Kills every process of the sandbox; exited follows. Unknown ids are ignored: the sandbox may have
@@ -197,13 +221,13 @@ struct exited_packet {
 static_assert(sizeof(exited_packet) == 56);
 
 // What stands ready has grown: one more sandbox waits for its function, or one more shell for
-// Python, or the zygote is there.
+// Python, or a zygote is there. Or there are more or fewer zygotes.
 struct pool_packet {
     packet_header header{.type = packet_type::pool};
-    std::uint32_t parked = 0;  // sandboxes that wait now
-    std::uint32_t zygote = 0;  // 1: Python can be forked
-    std::uint32_t shells = 0;  // sandboxes that lack only Python
-    std::uint32_t reserved = 0;
+    std::uint32_t parked = 0;   // sandboxes that wait now
+    std::uint32_t zygote = 0;   // 1: Python can be forked for a function that was never called
+    std::uint32_t shells = 0;   // sandboxes that lack only Python
+    std::uint32_t zygotes = 0;  // processes, with those that are not ready yet
 };
 static_assert(sizeof(pool_packet) == 32);
 
@@ -222,6 +246,9 @@ using event = std::variant<hello_packet, start_failed_packet, created_packet, cr
                                              std::size_t descriptors);
 [[nodiscard]] result<event> decode_event(std::span<const std::byte> packet,
                                          std::size_t descriptors);
+
+// As settings say it: "off", "shared", "per-function".
+[[nodiscard]] std::string_view name_of(zygote_mode mode);
 
 // Whether the limits of a create request are in range; says which is not.
 [[nodiscard]] result<> check_limits(const create_packet& wanted);

@@ -1,10 +1,16 @@
 #include "sandbox/seccomp.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstddef>
+#include <functional>
+#include <iterator>
 #include <limits>
 #include <memory>
+#include <span>
+#include <string_view>
+#include <vector>
 
 #include <linux/audit.h>
 #include <linux/seccomp.h>
@@ -139,25 +145,95 @@ void prepend_unknown_numbers(seccomp_program& program) {
     program.insert(program.begin(), prologue.begin(), prologue.end());
 }
 
-}  // namespace
+// Lets through, for other filters to decide, what is none of these calls. Whatever looks foreign
+// goes to the program, which kills it.
+void prepend_choice_of_calls(seccomp_program& program, std::span<const char* const> names) {
+    seccomp_program prologue{
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS,
+                 static_cast<std::uint32_t>(offsetof(seccomp_data, arch))),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, native_architecture, 1, 0),
+        BPF_STMT(BPF_JMP | BPF_JA, 0),  // over the rest; its length is known below
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, static_cast<std::uint32_t>(offsetof(seccomp_data, nr)))};
+    std::vector<std::uint32_t> numbers;
+    for (const char* name : names) {
+        if (const int number = ::seccomp_syscall_resolve_name(name); number >= 0) {
+            numbers.push_back(static_cast<std::uint32_t>(number));
+        }
+    }
+    for (std::size_t i = 0; i < numbers.size(); ++i) {
+        const auto to_program = static_cast<std::uint8_t>(numbers.size() - i);
+        prologue.push_back(BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, numbers[i], to_program, 0));
+    }
+    prologue.push_back(BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW));
+    prologue[2].k = static_cast<std::uint32_t>(prologue.size() - 3);
+    program.insert(program.begin(), prologue.begin(), prologue.end());
+}
 
-result<seccomp_program> compile_function_filter() {
+bool is_for_joining(std::string_view call) {
+    return std::ranges::any_of(joining_calls(), [call](const char* each) { return call == each; });
+}
+
+// The policy for those calls that `is_meant` names.
+template <class Predicate>
+result<filter_context> make_policy_context(Predicate is_meant) {
     auto context = make_context(SCMP_ACT_ERRNO(EPERM));
+    if (!context) {
+        return context;
+    }
+    const auto add = [&](std::uint32_t action, std::span<const char* const> from) {
+        std::vector<const char*> names;
+        std::ranges::copy_if(from, std::back_inserter(names), is_meant);
+        return add_calls(*context, action, names);
+    };
+    if (auto ok = add(SCMP_ACT_ALLOW, allowed_calls()); !ok) {
+        return propagate(ok);
+    }
+    if (auto ok = add(SCMP_ACT_ERRNO(ENOSYS), absent_calls()); !ok) {
+        return propagate(ok);
+    }
+    std::vector<argument_rule> rules;
+    std::ranges::copy_if(argument_rules(), std::back_inserter(rules), is_meant,
+                         &argument_rule::call);
+    if (auto ok = add_rules(*context, rules); !ok) {
+        return propagate(ok);
+    }
+    return context;
+}
+
+template <class Predicate>
+result<seccomp_program> compile_policy(Predicate is_meant, std::span<const char* const> beyond) {
+    auto context = make_policy_context(is_meant);
     if (!context) {
         return propagate(context);
     }
-    if (auto ok = add_calls(*context, SCMP_ACT_ALLOW, allowed_calls()); !ok) {
-        return propagate(ok);
-    }
-    if (auto ok = add_calls(*context, SCMP_ACT_ERRNO(ENOSYS), absent_calls()); !ok) {
-        return propagate(ok);
-    }
-    if (auto ok = add_rules(*context, argument_rules()); !ok) {
+    if (auto ok = add_calls(*context, SCMP_ACT_ALLOW, beyond); !ok) {
         return propagate(ok);
     }
     auto program = export_program(*context);
     if (program) {
         prepend_unknown_numbers(*program);
+    }
+    return program;
+}
+
+}  // namespace
+
+result<seccomp_program> compile_function_filter() {
+    return compile_policy([](std::string_view) { return true; }, {});
+}
+
+result<seccomp_program> compile_zygote_filter() {
+    return compile_policy(std::not_fn(is_for_joining), joining_calls());
+}
+
+result<seccomp_program> compile_sealing_filter() {
+    auto context = make_policy_context(is_for_joining);
+    if (!context) {
+        return propagate(context);
+    }
+    auto program = export_program(*context);
+    if (program) {
+        prepend_choice_of_calls(*program, joining_calls());
     }
     return program;
 }

@@ -15,6 +15,12 @@ using seccomp_program = std::vector<sock_filter>;
 
 // The policy of seccomp_policy.h for Python and everything it starts.
 [[nodiscard]] result<seccomp_program> compile_function_filter();
+// The same in two parts, of which the kernel follows the stricter. It translates a filter for 0.2
+// ms whenever one is loaded: a zygote loads the first, which its forks inherit, and which still
+// lets through what joining a sandbox takes; a fork loads the second, some fifty instructions,
+// which decide on those calls as the policy does.
+[[nodiscard]] result<seccomp_program> compile_zygote_filter();
+[[nodiscard]] result<seccomp_program> compile_sealing_filter();
 // For the sandbox's pid 1.
 [[nodiscard]] result<seccomp_program> compile_init_filter();
 // For hearth-unpack, which reads an archive and, if it `writes`, unpacks it.

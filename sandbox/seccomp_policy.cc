@@ -411,6 +411,19 @@ constexpr std::array rules{
     equals("prctl", 0, PR_GET_THP_DISABLE),
 };
 
+constexpr std::array joining{"capset",
+                             "clone3",
+                             "keyctl",
+                             "landlock_add_rule",
+                             "landlock_create_ruleset",
+                             "landlock_restrict_self",
+                             "prctl",
+                             "seccomp",
+                             "setns",
+                             "setresgid",
+                             "setresuid",
+                             "setsockopt"};
+
 }  // namespace
 
 std::span<const char* const> allowed_calls() noexcept {
@@ -423,6 +436,10 @@ std::span<const char* const> absent_calls() noexcept {
 
 std::span<const argument_rule> argument_rules() noexcept {
     return rules;
+}
+
+std::span<const char* const> joining_calls() noexcept {
+    return joining;
 }
 
 std::span<const char* const> init_calls() noexcept {

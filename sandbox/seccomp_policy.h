@@ -33,6 +33,9 @@ struct argument_rule {
 };
 [[nodiscard]] std::span<const argument_rule> argument_rules() noexcept;
 
+// What a zygote and the forks that join a sandbox call beyond the policy, until they are sealed.
+[[nodiscard]] std::span<const char* const> joining_calls() noexcept;
+
 // What the sandbox's init may call once Python runs. Anything else kills it, and with it the
 // sandbox.
 [[nodiscard]] std::span<const char* const> init_calls() noexcept;

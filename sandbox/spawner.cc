@@ -59,17 +59,19 @@ constexpr std::array environment{
 };
 
 constexpr std::uint64_t descriptors_per_sandbox = 20;  // with those of a parked one for its worker
+constexpr std::uint64_t descriptors_per_zygote = 2;
 constexpr std::uint64_t descriptors_spare = 128;
 // A user may have as many descriptors in flight over sockets as may be open, and those that
 // functions send themselves count where they are the same user.
 constexpr std::uint64_t descriptors_in_flight = 2 * open_files_max;
 
-result<> raise_descriptor_limit(std::uint32_t slots, bool one_user) {
+result<> raise_descriptor_limit(std::uint32_t slots, std::uint32_t zygotes, bool one_user) {
     rlimit limit{};
     if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) {
         return fail_errno("getrlimit");
     }
-    const std::uint64_t own = slots * descriptors_per_sandbox + descriptors_spare;
+    const std::uint64_t own =
+        slots * descriptors_per_sandbox + zygotes * descriptors_per_zygote + descriptors_spare;
     const std::uint64_t needed = one_user ? std::max(own, descriptors_in_flight) : own;
     if (limit.rlim_cur >= needed) {
         return {};
@@ -126,9 +128,6 @@ std::unexpected<spawn_failure> fail_at(std::string stage, error cause) {
     return std::unexpected(spawn_failure{std::move(stage), std::move(cause)});
 }
 
-// For descriptors that must not be in the way of the number that a zygote's socket will have.
-constexpr int first_safe_number = 16;
-
 // Beside hearth-sandboxd; nothing where it is not installed. Opened before the root template may
 // cover its path.
 unique_fd open_zygote_program() {
@@ -136,8 +135,7 @@ unique_fd open_zygote_program() {
     const ssize_t length = ::readlink("/proc/self/exe", own.data(), own.size());
     const std::string_view path(own.data(), static_cast<std::size_t>(std::max<ssize_t>(length, 0)));
     const std::string beside = concat(path.substr(0, path.rfind('/') + 1), "hearth-zygote");
-    const unique_fd program(::open(beside.c_str(), O_PATH | O_CLOEXEC));
-    return unique_fd(program ? ::fcntl(program.get(), F_DUPFD_CLOEXEC, first_safe_number) : -1);
+    return unique_fd(::open(beside.c_str(), O_PATH | O_CLOEXEC));
 }
 
 // A sandbox that never got its go has done nothing but wait.
@@ -166,11 +164,14 @@ result<spawner> spawner::prepare(const daemon_options& options) {
         return fail_errno(concat("no Python at ", options.python,
                                  " (apt-get install python3, or pass --python)"));
     }
-    if (auto ok = raise_descriptor_limit(options.slots, options.ids.one_for_all()); !ok) {
+    if (auto ok =
+            raise_descriptor_limit(options.slots, options.zygote_functions + options.zygote_spares,
+                                   options.ids.one_for_all());
+        !ok) {
         return propagate(ok);
     }
     unique_fd zygote_program;
-    if (options.zygote) {
+    if (options.zygote != zygote_mode::off) {
         zygote_program = open_zygote_program();
         if (!zygote_program) {
             log::warning(
@@ -210,33 +211,12 @@ result<spawner> spawner::prepare(const daemon_options& options) {
     if (!made.own_pidfd_) {
         return fail_errno("pidfd_open");
     }
-    if (auto ok = made.keep_zygotes(options, zygote_program); !ok) {
-        return propagate(ok);
+    auto zygotes = zygote_supply::make(options, zygote_program, environment);
+    if (!zygotes) {
+        return propagate(zygotes);
     }
+    made.zygotes_.emplace(std::move(*zygotes));
     return made;
-}
-
-result<> spawner::keep_zygotes(const daemon_options& options, const unique_fd& program) {
-    for (std::size_t i = 0; i < zygote_families; ++i) {
-        zygote_settings settings{.family = static_cast<zygote_family>(i),
-                                 .modules = options.zygote_modules,
-                                 .forks_max = options.zygote_forks,
-                                 .age_max = std::chrono::minutes(options.zygote_minutes)};
-        unique_fd own(program ? ::fcntl(program.get(), F_DUPFD_CLOEXEC, first_safe_number) : -1);
-        if (settings.family == zygote_family::numpy) {
-            settings.modules = options.numpy_modules;
-            if (settings.modules.empty()) {
-                own.reset();
-            }
-        }
-        auto made =
-            zygote_keeper::make(std::move(own), options.python, environment, std::move(settings));
-        if (!made) {
-            return propagate(made);
-        }
-        zygotes_[i] = std::make_unique<zygote_keeper>(std::move(*made));
-    }
-    return {};
 }
 
 std::expected<started_sandbox, spawn_failure> spawner::start(const create_packet& wanted,
@@ -272,8 +252,7 @@ std::expected<started_sandbox, spawn_failure> spawner::start(const create_packet
         become_sandbox(wanted, *wires, *lists, code_mount.get(), way);
     }
     const std::uint8_t group_is_placed = group->placement() >= 0 ? 1 : 0;
-    started_sandbox made{.family = wanted.family,
-                         .group = std::move(*group),
+    started_sandbox made{.group = std::move(*group),
                          .init = cloned->process,
                          .init_pidfd = std::move(cloned->pidfd),
                          .status = std::move(wires->status.read),
@@ -361,7 +340,7 @@ std::expected<void, spawn_failure> spawner::fork_python(started_sandbox& made, b
     for (const unique_fd& each : *lists) {
         descriptors.push_back(each.get());
     }
-    if (auto ok = zygotes(made.family).fork(ends.request, descriptors); !ok) {
+    if (auto ok = zygotes_->fork(made.zygote, ends.request, descriptors); !ok) {
         return fail_at("zygote", std::move(ok.error()));
     }
     return {};

@@ -15,7 +15,7 @@
 #include "sandbox/options.h"
 #include "sandbox/protocol.h"
 #include "sandbox/seccomp.h"
-#include "sandbox/zygote_keeper.h"
+#include "sandbox/zygote_supply.h"
 
 // Starts sandboxes: everything that is the same for all of them is prepared once, then start()
 // makes one cgroup, one process, and lets it seal itself. start() does not wait for that: the
@@ -38,7 +38,7 @@ struct shell {
 };
 
 struct started_sandbox {
-    zygote_family family{};
+    std::uint64_t zygote = 0;  // that forks its Python (zygote_supply); 0: it is executed
     cgroup group;
     pid_t init = -1;
     unique_fd init_pidfd;
@@ -63,17 +63,16 @@ public:
     [[nodiscard]] static result<spawner> prepare(const daemon_options& options);
 
     // `code` is the code directory, -1 for a sandbox that is made ahead. `way` is program, or
-    // zygote for one that gets its Python by fork_python(). On failure nothing is left of the
-    // sandbox.
+    // zygote for one that gets its Python by fork_python(), from the zygote that it names then. On
+    // failure nothing is left of the sandbox.
     [[nodiscard]] std::expected<started_sandbox, spawn_failure> start(const create_packet& wanted,
                                                                       std::uint32_t slot, int code,
                                                                       start_way way);
     // Asks the zygote for the Python of a shell. After a failure the sandbox must be killed.
     [[nodiscard]] std::expected<void, spawn_failure> fork_python(started_sandbox& made,
                                                                  bool to_be_parked);
-    [[nodiscard]] zygote_keeper& zygotes(zygote_family family = zygote_family::standard) const {
-        return *zygotes_[static_cast<std::size_t>(family)];
-    }
+    [[nodiscard]] zygote_supply& zygotes() { return *zygotes_; }
+    [[nodiscard]] const zygote_supply& zygotes() const { return *zygotes_; }
     // Gives a sandbox that was made ahead its limits and its code. After a failure it must be
     // killed.
     [[nodiscard]] std::expected<void, spawn_failure> specialise(const started_sandbox& ahead,
@@ -91,14 +90,13 @@ private:
     [[noreturn]] void become_sandbox(const create_packet& wanted, wiring& wires,
                                      std::span<const unique_fd> lists, int code_mount,
                                      start_way way) const noexcept;
-    [[nodiscard]] result<> keep_zygotes(const daemon_options& options, const unique_fd& program);
     [[nodiscard]] result<> admit(const started_sandbox& made, std::uint32_t slot,
                                  unique_fd& go) const;
 
     host_ids ids_;
     mount_namespaces mounts_;
     std::unique_ptr<cgroup_tree> cgroups_;
-    std::array<std::unique_ptr<zygote_keeper>, zygote_families> zygotes_;
+    std::optional<zygote_supply> zygotes_;
     seccomp_program function_filter_;
     seccomp_program init_filter_;
     unique_fd own_pidfd_;

@@ -22,6 +22,7 @@
 
 #include "base/concat.h"
 #include "sandbox/embedded_python.h"
+#include "sandbox/fork_pages.h"
 #include "sandbox/join.h"
 #include "sandbox/kernel.h"
 #include "sandbox/namespaces.h"
@@ -102,6 +103,8 @@ struct fork_call {
                  .filter = call.filter};
     join(plan);
     ::prctl(PR_SET_NAME, "python3", 0, 0, 0);
+    // After `sealed`: sandboxd and the worker have their next steps to do meanwhile.
+    fork_pages::copy_ahead();
     embedded_python::after_fork_in_child();
     embedded_python::serve(call.request->parked == 1);
 }
@@ -139,11 +142,15 @@ result<zygote> zygote::prepare(int socket, const std::string& python, const char
     if (auto ok = made.make_stack(); !ok) {
         return propagate(ok);
     }
-    auto filter = compile_function_filter();
-    if (!filter) {
-        return propagate(filter);
+    auto own_filter = compile_zygote_filter();
+    if (!own_filter) {
+        return propagate(own_filter);
     }
-    made.filter_ = std::move(*filter);
+    auto sealing_filter = compile_sealing_filter();
+    if (!sealing_filter) {
+        return propagate(sealing_filter);
+    }
+    made.filter_ = std::move(*sealing_filter);
     if (auto ok = embedded_python::prepare({.python = python,
                                             .family = family,
                                             .modules = modules,
@@ -162,6 +169,9 @@ result<zygote> zygote::prepare(int socket, const std::string& python, const char
     made.descriptors_open_ = *open;
     if (auto ok = made.check_self(0); !ok) {
         return propagate(ok);
+    }
+    if (!load_filter(*own_filter)) {
+        return fail_errno("seccomp of the zygote");
     }
     return made;
 }

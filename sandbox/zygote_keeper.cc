@@ -1,49 +1,19 @@
 #include "sandbox/zygote_keeper.h"
 
 #include <algorithm>
-#include <array>
-#include <cerrno>
-#include <csignal>
-#include <cstring>
 
-#include <fcntl.h>
 #include <sys/epoll.h>
-#include <sys/socket.h>
-#include <sys/syscall.h>
 #include <sys/timerfd.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "base/log.h"
-#include "sandbox/kernel.h"
-#include "sandbox/protocol.h"
+#include "sandbox/packet_socket.h"
 
 namespace hearth::sandbox {
 namespace {
 
-constexpr int zygote_socket = 3;
 constexpr milliseconds start_pause_min{1'000};  // after a zygote that died
 constexpr milliseconds start_pause_max{60'000};
 constexpr std::uint32_t failed_forks_max = 3;  // in a row
-constexpr seconds start_time_max{60};          // to import everything; takes less than one
-
-const char* name_of(zygote_family family) {
-    return family == zygote_family::numpy ? "numpy" : "standard";
-}
-
-// Runs in the forked child: only calls that are safe between fork and exec.
-[[noreturn]] void become_zygote(int program, int socket, const char* python, const char* family,
-                                const char* modules, const char* const* environment) {
-    const bool placed = socket == zygote_socket ? ::fcntl(socket, F_SETFD, 0) == 0
-                                                : ::dup2(socket, zygote_socket) == zygote_socket;
-    // The program's descriptor is close-on-exec, as all others are.
-    if (placed) {
-        const std::array<const char*, 5> arguments{"hearth-zygote", python, family, modules,
-                                                   nullptr};
-        ::syscall(SYS_execveat, program, "", arguments.data(), environment, AT_EMPTY_PATH);
-    }
-    ::_exit(127);
-}
 
 }  // namespace
 
@@ -51,13 +21,12 @@ result<zygote_keeper> zygote_keeper::make(unique_fd program, std::string python,
                                           std::span<const char* const> environment,
                                           zygote_settings settings) {
     zygote_keeper made(std::move(program), std::move(python), environment, std::move(settings));
-    made.environment_.push_back(nullptr);
     made.epoll_.reset(::epoll_create1(EPOLL_CLOEXEC));
     made.timer_.reset(::timerfd_create(CLOCK_MONOTONIC, TFD_CLOEXEC | TFD_NONBLOCK));
     if (!made.epoll_ || !made.timer_) {
         return fail_errno("preparing the zygote's keeper");
     }
-    if (auto ok = made.watch(made.timer_.get()); !ok) {
+    if (auto ok = watch_readable(made.epoll_.get(), made.timer_.get()); !ok) {
         return propagate(ok);
     }
     made.dispatch();
@@ -71,19 +40,9 @@ void zygote_keeper::want() {
     }
 }
 
-result<> zygote_keeper::watch(int fd) const {
-    epoll_event event{};
-    event.events = EPOLLIN;
-    if (::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, fd, &event) != 0) {
-        return fail_errno("epoll_ctl for a zygote");
-    }
-    return {};
-}
-
 // Whatever woke it, everything is looked at: there are two zygotes at most and those that end.
 void zygote_keeper::dispatch() {
-    std::uint64_t expirations = 0;
-    [[maybe_unused]] const ssize_t drained = ::read(timer_.get(), &expirations, sizeof expirations);
+    drain(timer_.get());
     std::erase_if(retired_, has_ended);
     check_next();
     if (current_ && has_ended(*current_)) {
@@ -102,24 +61,23 @@ void zygote_keeper::check_next() {
     if (!next_) {
         return;
     }
-    const greeting said = read_greeting(*next_);
-    if (said == greeting::ready) {
+    const zygote_word said = read_word(*next_);
+    if (said == zygote_word::ready) {
         retire_current();
         current_ = std::move(next_);
         next_.reset();
         failed_forks_ = 0;
         was_ready_ = true;
-    } else if (said == greeting::refused) {
+    } else if (said == zygote_word::refused) {
         retired_.push_back(std::move(*next_));
         next_.reset();
         if (was_ready_) {
             delay_start();  // what it lacks, memory for example, may come back
         } else {
-            program_.reset();  // it said why; trying again would not change the host
+            origin_.program.reset();  // it said why; trying again would not change the host
         }
-    } else if (steady_clock::now() - next_->started_at >= start_time_max) {
-        log::warning("a zygote was not ready in time and is ended", {{"process", next_->process}});
-        kernel::pidfd_send_signal(next_->pidfd.get(), SIGKILL);
+    } else if (is_overdue(*next_)) {
+        kill_zygote(*next_);
         retired_.push_back(std::move(*next_));
         next_.reset();
         delay_start();
@@ -131,44 +89,16 @@ void zygote_keeper::check_next() {
 }
 
 void zygote_keeper::start_next() {
-    if (!program_ || !wanted_ || steady_clock::now() < start_at_) {
+    if (!origin_.program || !wanted_ || steady_clock::now() < start_at_) {
         return;
     }
-    auto launched = launch();
+    auto launched = launch_zygote(origin_, settings_.family, settings_.modules, epoll_.get());
     if (!launched) {
         log::warning("the zygote cannot be started", {{"error", launched.error().message}});
         delay_start();
         return;
     }
     next_ = std::move(*launched);
-}
-
-result<zygote_keeper::generation> zygote_keeper::launch() const {
-    std::array<int, 2> pair{};
-    if (::socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair.data()) < 0) {
-        return fail_errno("socketpair for the zygote");
-    }
-    generation made{.socket = unique_fd(pair[0]), .started_at = steady_clock::now()};
-    const unique_fd theirs(pair[1]);
-    made.process = ::fork();
-    if (made.process < 0) {
-        return fail_errno("fork of the zygote");
-    }
-    if (made.process == 0) {
-        become_zygote(program_.get(), theirs.get(), python_.c_str(), name_of(settings_.family),
-                      settings_.modules.c_str(), environment_.data());
-    }
-    made.pidfd.reset(kernel::pidfd_open(made.process));
-    if (!made.pidfd) {
-        return fail_errno("pidfd_open of the zygote");
-    }
-    if (auto ok = watch(made.pidfd.get()); !ok) {
-        return propagate(ok);
-    }
-    if (auto ok = watch(made.socket.get()); !ok) {
-        return propagate(ok);
-    }
-    return made;
 }
 
 void zygote_keeper::retire_current() {
@@ -192,33 +122,15 @@ bool zygote_keeper::is_worn_out() const {
 
 // For the next start: after a failure, or when the current one is worn out.
 void zygote_keeper::arm_timer() const {
-    itimerspec when{};
-    if (program_ && wanted_) {
-        steady_time at = next_ ? next_->started_at + start_time_max : start_at_;
-        if (!next_ && current_ && !is_worn_out()) {
-            at = std::max(at, current_->started_at + settings_.age_max);
-        }
-        const auto left = std::chrono::duration_cast<nanoseconds>(at - steady_clock::now());
-        const std::int64_t wait = std::max<std::int64_t>(left.count(), 1);
-        constexpr std::int64_t per_second = 1'000'000'000;
-        when.it_value = {.tv_sec = wait / per_second, .tv_nsec = wait % per_second};
+    if (!origin_.program || !wanted_) {
+        disarm(timer_.get());
+        return;
     }
-    ::timerfd_settime(timer_.get(), 0, &when, nullptr);
-}
-
-zygote_keeper::greeting zygote_keeper::read_greeting(const generation& from) {
-    received_packet packet;
-    const auto state = receive_packet(from.socket.get(), packet);
-    zygote_greeting said;
-    if (!state || *state != receive_state::packet || packet.size != sizeof said) {
-        return greeting::none;
+    steady_time at = next_ ? next_->started_at + zygote_start_time_max : start_at_;
+    if (!next_ && current_ && !is_worn_out()) {
+        at = std::max(at, current_->started_at + settings_.age_max);
     }
-    std::memcpy(&said, packet.bytes.data(), sizeof said);
-    return said.ready == 1 ? greeting::ready : greeting::refused;
-}
-
-bool zygote_keeper::has_ended(const generation& which) {
-    return ::waitpid(which.process, nullptr, WNOHANG) != 0;
+    arm_at(timer_.get(), at);
 }
 
 result<> zygote_keeper::fork(const fork_request& request, std::span<const int> descriptors) {
@@ -245,18 +157,14 @@ void zygote_keeper::note_fork(bool succeeded) {
 }
 
 void zygote_keeper::shut_down() {
-    program_.reset();
+    origin_.program.reset();
     retire_current();
     if (next_) {
         next_->socket.reset();
         retired_.push_back(std::move(*next_));
         next_.reset();
     }
-    for (const generation& each : retired_) {
-        // It holds nothing that an orderly end would save.
-        kernel::pidfd_send_signal(each.pidfd.get(), SIGKILL);
-        ::waitpid(each.process, nullptr, 0);
-    }
+    std::ranges::for_each(retired_, end_now);
     retired_.clear();
 }
 

@@ -6,12 +6,11 @@
 #include <string>
 #include <vector>
 
-#include <sys/types.h>
-
 #include "base/clock.h"
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "sandbox/protocol.h"
+#include "sandbox/zygote_process.h"
 #include "sandbox/zygote_protocol.h"
 
 namespace hearth::sandbox {
@@ -45,6 +44,8 @@ public:
     [[nodiscard]] bool ready() const { return current_.has_value(); }
     // There will be one in a moment.
     [[nodiscard]] bool starting() const { return next_.has_value() && !current_; }
+    // Processes, with one that is not ready yet.
+    [[nodiscard]] std::uint32_t count() const { return (current_ ? 1U : 0U) + (next_ ? 1U : 0U); }
 
     // The descriptors stay the caller's. What becomes of it is told on the sandbox's status pipe.
     [[nodiscard]] result<> fork(const fork_request& request, std::span<const int> descriptors);
@@ -55,48 +56,31 @@ public:
     void shut_down();
 
 private:
-    struct generation {
-        pid_t process = -1;
-        unique_fd pidfd;
-        unique_fd socket;
-        steady_time started_at;
-        std::uint32_t forks = 0;
-    };
-    enum class greeting { none, ready, refused };
-
     zygote_keeper(unique_fd program, std::string python, std::span<const char* const> environment,
                   zygote_settings settings)
         : settings_(std::move(settings)),
           wanted_(settings_.family == zygote_family::standard),
-          program_(std::move(program)),
-          python_(std::move(python)),
-          environment_(environment.begin(), environment.end()) {}
+          origin_(make_zygote_origin(std::move(program), std::move(python), environment)) {}
 
-    [[nodiscard]] result<generation> launch() const;
-    [[nodiscard]] result<> watch(int fd) const;
     void start_next();
     void check_next();
     void retire_current();
     void delay_start();
     void arm_timer() const;
     [[nodiscard]] bool is_worn_out() const;
-    [[nodiscard]] static greeting read_greeting(const generation& from);
-    [[nodiscard]] static bool has_ended(const generation& which);
 
     zygote_settings settings_;
     bool wanted_;
-    unique_fd program_;
-    std::string python_;
-    std::vector<const char*> environment_;
+    zygote_origin origin_;
     unique_fd epoll_;
     unique_fd timer_;
-    std::optional<generation> current_;
-    std::optional<generation> next_;
-    std::vector<generation> retired_;  // on their way out
-    steady_time start_at_;             // not before
-    milliseconds start_pause_{0};      // after a failure; doubles
-    std::uint32_t failed_forks_ = 0;   // in a row
-    bool was_ready_ = false;           // one of them, once
+    std::optional<zygote_process> current_;
+    std::optional<zygote_process> next_;
+    std::vector<zygote_process> retired_;  // on their way out
+    steady_time start_at_;                 // not before
+    milliseconds start_pause_{0};          // after a failure; doubles
+    std::uint32_t failed_forks_ = 0;       // in a row
+    bool was_ready_ = false;               // one of them, once
 };
 
 }  // namespace hearth::sandbox

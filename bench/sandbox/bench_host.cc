@@ -92,8 +92,27 @@ double processor_ms(pid_t process) {
     return sum * ms_per_second / static_cast<double>(::sysconf(_SC_CLK_TCK));
 }
 
+std::uint64_t pss_kb(pid_t process) {
+    std::ifstream rollup(concat("/proc/", process, "/smaps_rollup"));
+    std::string word;
+    std::uint64_t value = 0;
+    while (rollup >> word && word != "Pss:") {
+    }
+    rollup >> value;
+    return value;
+}
+
+std::uint64_t tree_pss_kb(pid_t process) {
+    std::uint64_t sum = pss_kb(process);
+    std::ifstream list(concat("/proc/", process, "/task/", process, "/children"));
+    for (pid_t child = 0; list >> child;) {
+        sum += tree_pss_kb(child);
+    }
+    return sum;
+}
+
 host::host(launch_options options) : control_(launch(options)) {
-    while (options.zygote && !has_zygote_) {
+    while (options.zygote != zygote_mode::off && !has_zygote_) {
         take(next());
     }
 }
@@ -110,9 +129,17 @@ void host::await_shells(std::uint32_t count) {
     }
 }
 
+void host::await_next_zygote() {
+    has_zygote_ = false;
+    while (!has_zygote_) {
+        take(next());
+    }
+}
+
 std::uint64_t host::request(int code) {
     create_packet wanted;
     wanted.header.sandbox_id = ++last_id_;
+    wanted.function = function;
     if (!control_.create(wanted, code)) {
         stop("a create was refused");
     }

@@ -23,6 +23,11 @@ namespace hearth::bench {
 [[nodiscard]] const std::vector<std::string>& bubblewrap();
 [[nodiscard]] double run_bubblewrap();  // milliseconds
 
+// Kilobytes, each page shared out among those who have it: all that descends from `process`, and
+// itself.
+[[nodiscard]] std::uint64_t pss_kb(pid_t process);
+[[nodiscard]] std::uint64_t tree_pss_kb(pid_t process);
+
 // Processor time of a process and of what it has reaped, in milliseconds, from /proc/<pid>/stat.
 [[nodiscard]] double processor_ms(pid_t process);
 
@@ -47,6 +52,9 @@ public:
 
     void await_parked(std::uint32_t count);
     void await_shells(std::uint32_t count);
+    // Until one more could fork for a function that was never called.
+    void await_next_zygote();
+    // Of `function`.
     std::uint64_t request(int code);
     // Waits for one more created sandbox, or for `id`.
     running& await_created(std::uint64_t id);
@@ -63,6 +71,8 @@ public:
     std::map<std::uint64_t, running>& live() { return live_; }
     std::vector<std::uint64_t>& ended() { return ended_; }
     sandbox::client& control() { return control_; }
+
+    sandbox::function_key function;  // whose sandboxes are made; matters to zygotes alone
 
 private:
     sandbox::received_event next();

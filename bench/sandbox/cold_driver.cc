@@ -104,26 +104,6 @@ double sandboxes_per_second(host& in, int code, int functions, int at_once) {
     return rate;
 }
 
-std::uint64_t pss_kb(pid_t process) {
-    std::ifstream rollup(concat("/proc/", process, "/smaps_rollup"));
-    std::string word;
-    std::uint64_t value = 0;
-    while (rollup >> word && word != "Pss:") {
-    }
-    rollup >> value;
-    return value;
-}
-
-// All that descends from `process`, and itself.
-std::uint64_t tree_pss_kb(pid_t process) {
-    std::uint64_t sum = pss_kb(process);
-    std::ifstream list(concat("/proc/", process, "/task/", process, "/children"));
-    for (pid_t child = 0; list >> child;) {
-        sum += tree_pss_kb(child);
-    }
-    return sum;
-}
-
 double idle_sandbox_kb(host& in, int code) {
     const auto add = [&](int count) {
         for (int i = 0; i < count; ++i) {
@@ -243,7 +223,7 @@ void print_starts(const arguments& given, int code) {
     shell_options.parked = forked_options.parked = executed_options.parked = 0;
     forked_options.shells = 0;
     forked_options.trace = executed_options.trace = true;
-    executed_options.zygote = false;
+    executed_options.zygote = zygote_mode::off;
     host with_parked(parked_options);
     host with_shells(shell_options);
     host without_shells(forked_options);

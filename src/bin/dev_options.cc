@@ -2,6 +2,8 @@
 
 #include <array>
 #include <chrono>
+#include <map>
+#include <vector>
 
 #include <CLI/CLI.hpp>
 #include <sys/sysinfo.h>
@@ -17,7 +19,8 @@ namespace {
 constexpr std::int64_t memory_budget_mb_min = 128;
 
 // A parked sandbox costs about 1.5 MB, so all of them some 1.5 % of the budget. More than 192 would
-// crowd the slots.
+// crowd the slots. One that executed Python, as it does unless all share a zygote, costs several
+// times that: of those there is the least number.
 constexpr std::int64_t budget_mb_per_parked = 96;
 constexpr std::int64_t parked_least = 4;
 constexpr std::int64_t parked_most = 192;
@@ -54,7 +57,46 @@ void add_seconds(CLI::App& command, const std::string& name, seconds& into,
         ->default_str(std::to_string(into.count()));
 }
 
+void add_zygote_mode(CLI::App& command, dev_options& into) {
+    using sandbox::zygote_mode;
+    std::map<std::string, zygote_mode> modes;
+    std::vector<std::string> names;
+    for (const auto each : {zygote_mode::off, zygote_mode::shared, zygote_mode::per_function}) {
+        modes.emplace(name_of(each), each);
+        names.emplace_back(name_of(each));
+    }
+    command
+        .add_option_function<std::string>(
+            "--zygote", [&into, modes](const std::string& name) { into.zygote = modes.at(name); },
+            "Fork Python from one that is shared by all functions (shared), from one for each "
+            "function (per-function), or execute it (off)")
+        ->envname("HEARTH_ZYGOTE")
+        ->check(CLI::IsMember(std::move(names)))
+        ->default_str(std::string(name_of(into.zygote)));
+    command
+        .add_option("--zygote-spares", into.zygote_spares,
+                    "per-function: how many wait for a function that has none yet")
+        ->envname("HEARTH_ZYGOTE_SPARES")
+        ->check(CLI::Range(0U, sandbox::zygote_spares_max))
+        ->capture_default_str();
+    command
+        .add_option("--zygote-functions", into.zygote_functions,
+                    "per-function: functions that have one of their own at most")
+        ->envname("HEARTH_ZYGOTE_FUNCTIONS")
+        ->check(CLI::Range(1U, sandbox::zygote_functions_max))
+        ->capture_default_str();
+    command
+        .add_option_function<std::uint32_t>(
+            "--zygote-idle-seconds",
+            [&into](const std::uint32_t& count) { into.zygote_idle = seconds(count); },
+            "per-function: how long a function that has no sandbox keeps its own")
+        ->envname("HEARTH_ZYGOTE_IDLE_SECONDS")
+        ->check(CLI::Range(1U, sandbox::zygote_idle_seconds_max))
+        ->default_str(std::to_string(into.zygote_idle.count()));
+}
+
 void add_zygote_options(CLI::App& command, dev_options& into) {
+    add_zygote_mode(command, into);
     command
         .add_option("--zygote-forks", into.zygote_forks,
                     "Sandboxes after which the Python that they are forked from is replaced")
@@ -144,19 +186,12 @@ void add_dev_options(CLI::App& command, dev_options& into) {
     command
         .add_option("--parked", into.parked,
                     "Sandboxes that wait ready for a function; one for each 96 MB of the memory "
-                    "budget, 4 to 192, unless set")
+                    "budget, 4 to 192, unless set; 4 where functions share no zygote")
         ->envname("HEARTH_PARKED")
         ->check(CLI::Range(0U, sandbox::parked_max));
     command.add_option("--shells", into.shells, "Sandboxes that wait ready but for Python")
         ->envname("HEARTH_SHELLS")
         ->check(CLI::Range(0U, sandbox::shells_max))
-        ->capture_default_str();
-    command
-        .add_option(
-            "--zygote", into.zygote,
-            "Fork Python from one that is shared by all functions (shared), or execute it (off)")
-        ->envname("HEARTH_ZYGOTE")
-        ->check(CLI::IsMember({"shared", "off"}))
         ->capture_default_str();
     add_zygote_options(command, into);
     command.add_option("--slots", into.slots, "Sandboxes that can live at once")
@@ -189,8 +224,10 @@ result<> complete_dev_options(dev_options& options) {
         return fail(errc::invalid_argument, "settings:" + problems);
     }
     if (!options.parked) {
+        const bool forked = options.zygote == sandbox::zygote_mode::shared;
         options.parked = static_cast<std::uint32_t>(
-            std::clamp(options.memory_budget_mb / budget_mb_per_parked, parked_least, parked_most));
+            std::clamp(forked ? options.memory_budget_mb / budget_mb_per_parked : parked_least,
+                       parked_least, parked_most));
     }
     if (options.data_dir.empty()) {
         options.data_dir = default_data_dir();

@@ -38,9 +38,12 @@ struct dev_options {
     std::optional<std::uint32_t> parked;  // none: as many as the memory budget suggests
     std::uint32_t shells = sandbox::shells_default;
     std::uint32_t slots = sandbox::slots_default;
-    std::string zygote = "shared";
+    sandbox::zygote_mode zygote = sandbox::zygote_mode::shared;
     std::uint32_t zygote_forks = sandbox::zygote_forks_default;
     std::uint32_t zygote_minutes = sandbox::zygote_minutes_default;
+    std::uint32_t zygote_spares = sandbox::zygote_spares_default;
+    std::uint32_t zygote_functions = sandbox::zygote_functions_default;
+    seconds zygote_idle{sandbox::zygote_idle_seconds_default};
     std::string zygote_modules;
     std::string numpy_modules = sandbox::numpy_modules_default;
     std::string log_level = "info";

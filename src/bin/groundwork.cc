@@ -93,19 +93,23 @@ result<groundwork> lay_groundwork(dev_options& options) {
     if (!port_file) {
         return propagate(port_file);
     }
-    auto sandboxes = sandbox::client::launch({.program = installed->sandboxd,
-                                              .instance = instance_name(lock->get()),
-                                              .runtime_dir = installed->python_runtime,
-                                              .slots = options.slots,
-                                              .parked = *options.parked,
-                                              .shells = options.shells,
-                                              .zygote = options.zygote == "shared",
-                                              .zygote_forks = options.zygote_forks,
-                                              .zygote_minutes = options.zygote_minutes,
-                                              .zygote_modules = options.zygote_modules,
-                                              .numpy_modules = options.numpy_modules,
-                                              .allow_no_limits = options.allow_no_limits},
-                                             after(start_wait));
+    auto sandboxes = sandbox::client::launch(
+        {.program = installed->sandboxd,
+         .instance = instance_name(lock->get()),
+         .runtime_dir = installed->python_runtime,
+         .slots = options.slots,
+         .parked = *options.parked,
+         .shells = options.shells,
+         .zygote = options.zygote,
+         .zygote_forks = options.zygote_forks,
+         .zygote_minutes = options.zygote_minutes,
+         .zygote_spares = options.zygote_spares,
+         .zygote_functions = options.zygote_functions,
+         .zygote_idle_seconds = static_cast<std::uint32_t>(options.zygote_idle.count()),
+         .zygote_modules = options.zygote_modules,
+         .numpy_modules = options.numpy_modules,
+         .allow_no_limits = options.allow_no_limits},
+        after(start_wait));
     if (!sandboxes) {
         return propagate(sandboxes);
     }

@@ -47,6 +47,7 @@ instruments::instruments(prometheus::Registry& registry)
       busy_(sandboxes(registry, "busy")),
       parked_(sandboxes(registry, "parked")),
       shells_(sandboxes(registry, "shell")),
+      zygotes_(gauge(registry, "hearth_zygotes", "Processes that Pythons are forked from")),
       waiting_(gauge(registry, "hearth_invocations_waiting", "Calls without a sandbox")),
       memory_(gauge(registry, "hearth_sandbox_memory_reserved_megabytes",
                     "memoryMb of all live sandboxes")),
@@ -102,7 +103,7 @@ void instruments::count_cold_start(double init_ms) {
     init_.Observe(init_ms / 1000);
 }
 
-void instruments::refresh(const dispatcher& dispatch, std::size_t parked, std::size_t shells,
+void instruments::refresh(const dispatcher& dispatch, const made_ahead& ahead,
                           std::size_t code_bytes) {
     const auto set = [](prometheus::Gauge& which, auto value) {
         which.Set(static_cast<double>(value));
@@ -111,8 +112,9 @@ void instruments::refresh(const dispatcher& dispatch, std::size_t parked, std::s
     set(idle_, dispatch.idle());
     set(frozen_, dispatch.frozen());
     set(busy_, dispatch.busy());
-    set(parked_, parked);
-    set(shells_, shells);
+    set(parked_, ahead.parked);
+    set(shells_, ahead.shells);
+    set(zygotes_, ahead.zygotes);
     set(waiting_, dispatch.waiting());
     set(memory_, dispatch.memory_used_mb());
     set(code_bytes_, code_bytes);

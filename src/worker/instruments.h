@@ -9,6 +9,7 @@
 
 #include "faas/invocation.h"
 #include "worker/dispatcher.h"
+#include "worker/sandbox_manager.h"
 #include "worker/violations.h"
 
 namespace hearth::worker {
@@ -25,8 +26,7 @@ public:
         violations_[static_cast<std::size_t>(kind)]->Increment();
     }
     // Before /metrics is written.
-    void refresh(const dispatcher& dispatch, std::size_t parked, std::size_t shells,
-                 std::size_t code_bytes);
+    void refresh(const dispatcher& dispatch, const made_ahead& ahead, std::size_t code_bytes);
 
 private:
     prometheus::Counter& succeeded_;
@@ -40,6 +40,7 @@ private:
     prometheus::Gauge& busy_;
     prometheus::Gauge& parked_;
     prometheus::Gauge& shells_;
+    prometheus::Gauge& zygotes_;
     prometheus::Gauge& waiting_;
     prometheus::Gauge& memory_;
     prometheus::Gauge& code_bytes_;

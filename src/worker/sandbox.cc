@@ -3,7 +3,11 @@
 #include <algorithm>
 #include <array>
 #include <cstdio>
+#include <cstring>
 
+#include <openssl/evp.h>
+
+#include "base/check.h"
 #include "base/concat.h"
 #include "base/ids.h"
 #include "base/log.h"
@@ -19,6 +23,17 @@ constexpr double usec_per_ms = 1000;
 
 double elapsed_ms(steady_time since) {
     return std::chrono::duration<double, std::milli>(steady_clock::now() - since).count();
+}
+
+// The same for all revisions of a function, and for no two functions.
+sandbox::function_key key_of(const std::string& function_id) {
+    std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+    HEARTH_CHECK(::EVP_Digest(function_id.data(), function_id.size(), digest.data(), nullptr,
+                              EVP_sha256(), nullptr) == 1,
+                 "SHA-256 of a function's id");
+    sandbox::function_key key;
+    std::memcpy(key.words.data(), digest.data(), sizeof key.words);
+    return key;
 }
 
 task<void> watch_output(output_capture& output, event& done) {
@@ -56,6 +71,7 @@ task<result<>> warm_sandbox::launch(const code_directory& code, deadline until) 
     wanted.cpu_millis = cpu_millis_of(target_->memory_mb, around_.cpu_floor_millis);
     wanted.family = target_->runtime == faas::numpy_runtime ? sandbox::zygote_family::numpy
                                                             : sandbox::zygote_family::standard;
+    wanted.function = key_of(target_->id);
     auto sent = co_await around_.manager.create(wanted, code.descriptor.get(), until);
     if (!sent) {
         co_return sent;

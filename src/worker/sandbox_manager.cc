@@ -105,16 +105,15 @@ task<void> sandbox_manager::send_kills() {
 
 void sandbox_manager::deliver(sandbox::received_event received) {
     if (const auto* pool = std::get_if<sandbox::pool_packet>(&received.what)) {
-        parked_ = pool->parked;
-        shells_ = pool->shells;
+        ahead_ = {.parked = pool->parked, .shells = pool->shells, .zygotes = pool->zygotes};
         return;
     }
     if (const auto* created = std::get_if<sandbox::created_packet>(&received.what)) {
         // What this worker asks for fits what is made ahead, so that a fork was into a shell.
-        if (created->way == sandbox::start_way::parked && parked_ > 0) {
-            --parked_;
-        } else if (created->way == sandbox::start_way::zygote && shells_ > 0) {
-            --shells_;
+        if (created->way == sandbox::start_way::parked && ahead_.parked > 0) {
+            --ahead_.parked;
+        } else if (created->way == sandbox::start_way::zygote && ahead_.shells > 0) {
+            --ahead_.shells;
         }
     }
     const auto id =

@@ -39,6 +39,13 @@ public:
     }
 };
 
+// What hearth-sandboxd has before anybody asks, as far as this side knows.
+struct made_ahead {
+    std::uint32_t parked = 0;   // sandboxes that wait ready for a function
+    std::uint32_t shells = 0;   // and those that lack only Python
+    std::uint32_t zygotes = 0;  // processes that Pythons are forked from
+};
+
 // The worker's end of the control socket: sends requests, and hands each event to the sandbox it is
 // about. When hearth-sandboxd dies, every sandbox is told that it ended and `lost` is set: the
 // worker cannot go on without it. Ring thread only.
@@ -59,10 +66,7 @@ public:
     void kill(std::uint64_t id);
 
     [[nodiscard]] const sandbox::hello_packet& hello() const { return client_.hello(); }
-    // Sandboxes that wait ready for a function, as far as this side knows.
-    [[nodiscard]] std::uint32_t parked() const noexcept { return parked_; }
-    // And those that lack only Python.
-    [[nodiscard]] std::uint32_t shells() const noexcept { return shells_; }
+    [[nodiscard]] const made_ahead& ahead() const noexcept { return ahead_; }
     [[nodiscard]] event& lost() noexcept { return lost_; }
     // After finish(): ends hearth-sandboxd, which removes every trace of its sandboxes.
     [[nodiscard]] result<int> close_and_wait(deadline until) {
@@ -79,8 +83,7 @@ private:
     uring::readiness readable_;
     std::unordered_map<std::uint64_t, sandbox_events*> live_;
     std::uint64_t last_id_ = 0;
-    std::uint32_t parked_ = 0;
-    std::uint32_t shells_ = 0;
+    made_ahead ahead_;
     std::deque<std::uint64_t> kills_;  // not sent yet; a few per live sandbox at most
     wait_list kills_changed_;
     event lost_;

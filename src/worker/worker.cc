@@ -96,7 +96,7 @@ task<void> worker::drain(deadline grace) {
 }
 
 void worker::refresh_gauges() {
-    instruments_.refresh(*dispatch_, sandboxes_->parked(), sandboxes_->shells(), code_->bytes());
+    instruments_.refresh(*dispatch_, sandboxes_->ahead(), code_->bytes());
 }
 
 }  // namespace hearth::worker

@@ -169,7 +169,7 @@ launch_options default_options() {
             .runtime_dir = path_of("HEARTH_RUNTIME", HEARTH_RUNTIME_DIR),
             .slots = 32,
             .parked = tested_way() == start_way::parked ? 2U : 0U,
-            .zygote = tested_way() != start_way::program,
+            .zygote = tested_way() == start_way::program ? zygote_mode::off : zygote_mode::shared,
             // What an ordinary user may have of cgroups differs from host to host.
             .allow_no_limits = ::geteuid() != 0};
 }
@@ -178,7 +178,7 @@ bool has_limits() {
     static const bool limited = [] {
         launch_options options = default_options();
         options.parked = 0;
-        options.zygote = false;
+        options.zygote = zygote_mode::off;
         sandbox_host host(options);
         const hello_packet hello = host.control().hello();
         host.disconnect();
@@ -204,7 +204,9 @@ sandbox_host::sandbox_host(const launch_options& options) {
     }
     client_ = std::make_unique<client>(std::move(*launched));
     parks_ = options.parked > 0 && tested_way() == start_way::parked;
-    if (options.zygote) {
+    const bool has_spares =
+        options.zygote != zygote_mode::per_function || options.zygote_spares > 0;
+    if (options.zygote != zygote_mode::off && has_spares) {
         await_zygote();
     }
 }
@@ -226,9 +228,16 @@ bool sandbox_host::keep(const received_event& next) {
         parked_ = pool->parked;
         shells_ = pool->shells;
         has_zygote_ = pool->zygote == 1;
+        zygotes_ = pool->zygotes;
         return true;
     }
     return false;
+}
+
+std::vector<pid_t> sandbox_host::zygotes() const {
+    auto found = children_of(client_->process());
+    std::erase_if(found, [](pid_t each) { return status_field(each, "Name:") != "hearth-zygote"; });
+    return found;
 }
 
 void sandbox_host::await_parked(std::uint32_t count) {
@@ -366,6 +375,27 @@ std::vector<std::string> instance_cgroups(const std::string& instance) {
         if (each->is_directory(ignored) && each->path().filename() == concat("hearth-", instance)) {
             found.push_back(each->path());
         }
+    }
+    return found;
+}
+
+std::string status_field(pid_t process, std::string_view name) {
+    std::ifstream status(concat("/proc/", process, "/status"));
+    std::string line;
+    while (std::getline(status, line)) {
+        if (line.starts_with(name)) {
+            return line.substr(line.find_first_not_of(" \t", name.size()));
+        }
+    }
+    return {};
+}
+
+std::vector<pid_t> children_of(pid_t parent) {
+    std::ifstream list(concat("/proc/", parent, "/task/", parent, "/children"));
+    std::vector<pid_t> found;
+    pid_t child = 0;
+    while (list >> child) {
+        found.push_back(child);
     }
     return found;
 }

@@ -119,6 +119,9 @@ public:
         has_zygote_ = false;
         await_zygote();
     }
+    // The zygotes that live, the oldest first; and how many of them the worker was told of.
+    [[nodiscard]] std::vector<pid_t> zygotes() const;
+    [[nodiscard]] std::uint32_t zygotes_told() const { return zygotes_; }
     [[nodiscard]] client& control() { return *client_; }
     void disconnect(int expected_exit_code = 0);
 
@@ -129,6 +132,7 @@ private:
     std::unique_ptr<client> client_;
     bool parks_ = false;
     bool has_zygote_ = false;
+    std::uint32_t zygotes_ = 0;
     std::uint32_t parked_ = 0;
     std::uint32_t shells_ = 0;
     std::uint64_t next_id_ = 1;
@@ -152,6 +156,9 @@ struct one_run {
 
 // Directories of this test's instance in any cgroup hierarchy.
 [[nodiscard]] std::vector<std::string> instance_cgroups(const std::string& instance);
+// One field of /proc/PID/status, as "Name:"; empty when there is none.
+[[nodiscard]] std::string status_field(pid_t process, std::string_view name);
+[[nodiscard]] std::vector<pid_t> children_of(pid_t parent);
 [[nodiscard]] bool process_exists(pid_t process);
 // Waits for a process that is not our child to end.
 void await_end(pid_t process);

@@ -93,5 +93,32 @@ TEST(options, the_command_line_is_checked) {
     EXPECT_FALSE(parse({"--unknown"}));
 }
 
+TEST(options, every_limit_of_the_zygotes_is_enforced) {
+    const auto with = [](const std::string& name, const std::string& value) {
+        return parse({"--socket-fd", "3", "--instance", "a", "--runtime-dir", "/r", name, value});
+    };
+    struct range {
+        const char* name;
+        std::uint32_t low;
+        std::uint32_t high;
+    };
+    for (const auto& [name, low, high] :
+         {range{"--zygote-forks", 1, zygote_forks_max},
+          range{"--zygote-minutes", 1, zygote_minutes_max},
+          range{"--zygote-spares", 0, zygote_spares_max},
+          range{"--zygote-functions", 1, zygote_functions_max},
+          range{"--zygote-idle-seconds", 1, zygote_idle_seconds_max}}) {
+        EXPECT_TRUE(with(name, std::to_string(low))) << name;
+        EXPECT_TRUE(with(name, std::to_string(high))) << name;
+        EXPECT_FALSE(with(name, std::to_string(high + 1))) << name;
+        EXPECT_FALSE(with(name, low == 0 ? "-1" : std::to_string(low - 1))) << name;
+    }
+    EXPECT_EQ(with("--zygote", "per-function")->zygote, zygote_mode::per_function);
+    EXPECT_EQ(with("--zygote", "shared")->zygote, zygote_mode::shared);
+    EXPECT_EQ(with("--zygote", "off")->zygote, zygote_mode::off);
+    EXPECT_FALSE(with("--zygote", "on"));
+    EXPECT_FALSE(with("--zygote-colour", "1"));
+}
+
 }  // namespace
 }  // namespace hearth::sandbox

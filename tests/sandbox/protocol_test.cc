@@ -21,12 +21,14 @@ TEST(protocol, a_create_packet_survives_the_way_there) {
     auto packet = good_create();
     packet.memory_mb = 512;
     packet.cpu_millis = 1500;
+    packet.function.words = {1, 2};
     const auto decoded = decode_request(bytes_of(packet), create_descriptors);
     ASSERT_TRUE(decoded.has_value());
     const auto& got = std::get<create_packet>(*decoded);
     EXPECT_EQ(got.header.sandbox_id, 7U);
     EXPECT_EQ(got.memory_mb, 512U);
     EXPECT_EQ(got.cpu_millis, 1500U);
+    EXPECT_EQ(got.function, packet.function);
 }
 
 TEST(protocol, every_limit_of_a_create_is_enforced_at_both_ends) {
@@ -107,6 +109,10 @@ TEST(protocol, events_are_checked_as_strictly) {
     pool_packet pool{.parked = parked_max};
     EXPECT_TRUE(decode_event(bytes_of(pool), 0).has_value());
     ++pool.parked;
+    EXPECT_FALSE(decode_event(bytes_of(pool), 0).has_value());
+    pool = {.zygotes = zygotes_max};
+    EXPECT_TRUE(decode_event(bytes_of(pool), 0).has_value());
+    ++pool.zygotes;
     EXPECT_FALSE(decode_event(bytes_of(pool), 0).has_value());
 
     hello_packet hello{.slots = 1};

@@ -4,7 +4,9 @@
 
 #include "sandbox/seccomp.h"
 
+#include <algorithm>
 #include <functional>
+#include <ranges>
 #include <set>
 #include <vector>
 
@@ -26,27 +28,50 @@ constexpr std::uint32_t numbers_beyond = 2'000;
 
 struct subject {
     const char* name;
-    seccomp_program program;
+    std::vector<seccomp_program> programs;  // the kernel follows the strictest
     std::function<verdict(const seccomp_data&)> expected;
     std::vector<std::uint32_t> ruled{};  // the calls whose arguments it looks at
 };
 
 const std::vector<subject>& subjects() {
+    const std::vector<std::uint32_t> ruled_of_function{16, 28, 41,  44,  46,  53, 54,
+                                                       56, 72, 135, 157, 302, 307};
     static const std::vector<subject> all{
         {"function",
-         compile_function_filter().value(),
+         {compile_function_filter().value()},
          test::expected_for_function,
-         {16, 28, 41, 44, 46, 53, 54, 56, 72, 135, 157, 302, 307}},
-        {"init", compile_init_filter().value(), test::expected_for_init, {}},
+         ruled_of_function},
+        // What a fork of the zygote ends up with is the same policy.
+        {"joined",
+         {compile_zygote_filter().value(), compile_sealing_filter().value()},
+         test::expected_for_function,
+         ruled_of_function},
+        {"init", {compile_init_filter().value()}, test::expected_for_init, {}},
         {"check",
-         compile_intake_filter(false).value(),
+         {compile_intake_filter(false).value()},
          [](const seccomp_data& call) { return test::expected_for_intake(call, false); },
          {1, 9}},
         {"unpack",
-         compile_intake_filter(true).value(),
+         {compile_intake_filter(true).value()},
          [](const seccomp_data& call) { return test::expected_for_intake(call, true); },
          {9, 437}}};
     return all;
+}
+
+// What the kernel makes of several filters: the action that lets through least, and of equal ones
+// the filter that was loaded last.
+std::uint32_t evaluate(const subject& filter, const seccomp_data& call) {
+    std::uint32_t strictest = SECCOMP_RET_ALLOW;
+    for (const seccomp_program& each : filter.programs | std::views::reverse) {
+        const std::uint32_t answer = test::evaluate(each, call);
+        const auto rank = [](std::uint32_t value) {
+            return static_cast<std::int32_t>(value & SECCOMP_RET_ACTION_FULL);
+        };
+        if (rank(answer) < rank(strictest)) {
+            strictest = answer;
+        }
+    }
+    return strictest;
 }
 
 seccomp_data call_of(std::uint32_t number, std::initializer_list<std::uint64_t> arguments = {}) {
@@ -58,7 +83,7 @@ seccomp_data call_of(std::uint32_t number, std::initializer_list<std::uint64_t> 
 }
 
 ::testing::AssertionResult agrees(const subject& filter, const seccomp_data& call) {
-    const verdict found = test::verdict_of(test::evaluate(filter.program, call));
+    const verdict found = test::verdict_of(evaluate(filter, call));
     if (found == filter.expected(call)) {
         return ::testing::AssertionSuccess();
     }
@@ -86,7 +111,9 @@ std::vector<std::uint32_t> telling_numbers() {
 
 TEST(seccomp, the_kernel_takes_every_filter) {
     for (const subject& each : subjects()) {
-        EXPECT_TRUE(test::is_loadable(each.program)) << each.name;
+        for (const seccomp_program& program : each.programs) {
+            EXPECT_TRUE(test::is_loadable(program)) << each.name;
+        }
     }
 }
 
@@ -108,14 +135,14 @@ TEST(seccomp, foreign_calls_kill) {
             const auto x32 = call_of(number | x32_bit);
             ASSERT_TRUE(agrees(each, x32));
             if (number < numbers_beyond) {
-                ASSERT_EQ(test::evaluate(each.program, x32), SECCOMP_RET_KILL_PROCESS) << number;
+                ASSERT_EQ(evaluate(each, x32), SECCOMP_RET_KILL_PROCESS) << number;
             }
             for (const std::uint32_t arch : std::initializer_list<std::uint32_t>{
                      AUDIT_ARCH_I386, AUDIT_ARCH_AARCH64, AUDIT_ARCH_ARM, AUDIT_ARCH_RISCV64, 0U,
                      ~0U, AUDIT_ARCH_X86_64 ^ 1U, not_an_architecture}) {
                 auto foreign = call_of(number);
                 foreign.arch = arch;
-                ASSERT_EQ(test::evaluate(each.program, foreign), SECCOMP_RET_KILL_PROCESS)
+                ASSERT_EQ(evaluate(each, foreign), SECCOMP_RET_KILL_PROCESS)
                     << each.name << ' ' << number << " arch " << arch;
             }
         }
@@ -203,8 +230,7 @@ TEST(seccomp, the_upper_half_of_an_argument_changes_no_verdict) {
                     plain.args[index] = a;
                     auto high = plain;
                     high.args[index] |= (a % 3 == 0 ? ~0ULL : 1ULL << (a % 32)) << 32;
-                    ASSERT_EQ(test::evaluate(each.program, plain),
-                              test::evaluate(each.program, high))
+                    ASSERT_EQ(evaluate(each, plain), evaluate(each, high))
                         << each.name << ' ' << number << ' ' << a;
                 }
             }
@@ -239,12 +265,14 @@ std::vector<seccomp_data> calls_for_the_kernel() {
 TEST(seccomp, the_kernel_says_what_the_evaluator_says) {
     const auto calls = calls_for_the_kernel();
     for (const subject& each : subjects()) {
-        const auto answers = test::ask_kernel(each.program, calls);
-        ASSERT_EQ(answers.size(), calls.size()) << each.name;
-        for (std::size_t i = 0; i < calls.size(); ++i) {
-            ASSERT_EQ(answers[i], test::evaluate(each.program, calls[i]))
-                << each.name << ' ' << calls[i].nr << ' ' << calls[i].args[0] << ' '
-                << calls[i].args[1];
+        for (const seccomp_program& program : each.programs) {
+            const auto answers = test::ask_kernel(program, calls);
+            ASSERT_EQ(answers.size(), calls.size()) << each.name;
+            for (std::size_t i = 0; i < calls.size(); ++i) {
+                ASSERT_EQ(answers[i], test::evaluate(program, calls[i]))
+                    << each.name << ' ' << calls[i].nr << ' ' << calls[i].args[0] << ' '
+                    << calls[i].args[1];
+            }
         }
     }
 }
@@ -255,12 +283,14 @@ TEST(seccomp, the_kernel_kills_calls_of_the_32_bit_interface) {
         calls.push_back(call_of(number, {1, 2, 3, 4, 5}));
     }
     for (const subject& each : subjects()) {
-        const auto answers = test::ask_kernel_by_int80(each.program, calls);
-        if (answers.empty()) {
-            GTEST_SKIP() << "this kernel has no 32-bit interface";
-        }
-        for (std::size_t i = 0; i < calls.size(); ++i) {
-            ASSERT_EQ(answers[i], SECCOMP_RET_KILL_PROCESS) << each.name << ' ' << i;
+        for (const seccomp_program& program : each.programs) {
+            const auto answers = test::ask_kernel_by_int80(program, calls);
+            if (answers.empty()) {
+                GTEST_SKIP() << "this kernel has no 32-bit interface";
+            }
+            for (std::size_t i = 0; i < calls.size(); ++i) {
+                ASSERT_EQ(answers[i], SECCOMP_RET_KILL_PROCESS) << each.name << ' ' << i;
+            }
         }
     }
 }

@@ -19,7 +19,7 @@ namespace fs = std::filesystem;
 
 launch_options shell_options(std::uint32_t shells, std::uint32_t slots = 32) {
     auto options = default_options();
-    options.zygote = true;
+    options.zygote = zygote_mode::shared;
     options.parked = 0;
     options.shells = shells;
     options.slots = slots;
