@@ -70,9 +70,10 @@ class cgroup_tree {
 public:
     // Finds the form, takes the instance's directories for itself and clears what an earlier
     // process of the instance left behind. errc::unavailable, with the remedy, when memory or pids
-    // cannot be limited and `allow_no_limits` is not set.
-    [[nodiscard]] static result<cgroup_tree> open(const std::string& instance,
-                                                  bool allow_no_limits);
+    // cannot be limited and `allow_no_limits` is not set. What an ordinary user (`is_rootless`) may
+    // rule is a delegated v2 cgroup, and nothing else.
+    [[nodiscard]] static result<cgroup_tree> open(const std::string& instance, bool allow_no_limits,
+                                                  bool is_rootless);
     cgroup_tree(cgroup_tree&&) noexcept = default;
     cgroup_tree& operator=(cgroup_tree&&) noexcept = default;
     cgroup_tree(const cgroup_tree&) = delete;
@@ -101,8 +102,9 @@ private:
     };
 
     cgroup_tree() = default;
-    [[nodiscard]] result<> find_hierarchies(const std::string& instance);
-    [[nodiscard]] result<> use_unified(const std::string& parent, const std::string& instance);
+    [[nodiscard]] result<> find_hierarchies(const std::string& instance, bool is_rootless);
+    [[nodiscard]] result<> use_unified(const std::string& parent, const std::string& instance,
+                                       bool needs_cpu);
     void add_v1(const std::string& parent, const std::string& instance,
                 bool hierarchy::* controller);
     [[nodiscard]] result<> make_directories();

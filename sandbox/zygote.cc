@@ -7,7 +7,6 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <linux/capability.h>
 #include <linux/sched.h>
 #include <poll.h>
@@ -187,7 +186,7 @@ result<> zygote::isolate() {
     if (::setsid() < 0 && errno != EPERM) {
         return fail_errno("setsid of the zygote");
     }
-    if (::setgroups(0, nullptr) != 0 || ::unshare(CLONE_NEWNET) != 0) {
+    if (!drop_groups() || ::unshare(CLONE_NEWNET) != 0) {
         return fail_errno("isolating the zygote");
     }
     // Forks inherit it, and cannot lower it again.
