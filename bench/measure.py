@@ -163,7 +163,8 @@ def upload(server, path, name, timeout_ms=10000, runtime="python", file=None):
         for field, value in (("name", name), ("timeoutMs", timeout_ms), ("runtime", runtime))
     ]
     parts.append(
-        f'--{boundary}\r\ncontent-disposition: form-data; name="file"; filename="{file or name}.py"\r\n'
+        f'--{boundary}\r\ncontent-disposition: form-data; name="file"; '
+        f'filename="{file or name}.py"\r\n'
         f"content-type: text/x-python\r\n\r\n{content}\r\n--{boundary}--\r\n"
     )
     request = urllib.request.Request(
