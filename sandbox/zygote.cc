@@ -51,8 +51,9 @@ result<> keep_capabilities(std::uint32_t kept) {
     std::array<__user_cap_data_struct, 2> sets{};
     sets[0].effective = kept;
     sets[0].permitted = kept;
-    if (::syscall(SYS_capset, &header, sets.data()) != 0) {
-        return fail_errno("capset of the zygote");
+    if (::syscall(SYS_capset, &header, sets.data()) != 0 ||
+        ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
+        return fail_errno("giving up privileges of the zygote");
     }
     return {};
 }
@@ -142,6 +143,10 @@ result<zygote> zygote::prepare(int socket, const std::string& python, const char
     if (auto ok = made.make_stack(); !ok) {
         return propagate(ok);
     }
+    // Before the imports: what a module does as it is loaded is done with these alone.
+    if (auto ok = keep_capabilities(kept_capabilities); !ok) {
+        return propagate(ok);
+    }
     auto own_filter = compile_zygote_filter();
     if (!own_filter) {
         return propagate(own_filter);
@@ -157,9 +162,6 @@ result<zygote> zygote::prepare(int socket, const std::string& python, const char
                                             .descriptors = made.descriptors_.get(),
                                             .stack = made.stack_end_ - 1});
         !ok) {
-        return propagate(ok);
-    }
-    if (auto ok = keep_capabilities(kept_capabilities); !ok) {
         return propagate(ok);
     }
     auto open = count_entries(made.descriptors_.get());
