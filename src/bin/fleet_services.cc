@@ -6,6 +6,7 @@
 #include <prometheus/gauge.h>
 
 #include "base/concat.h"
+#include "base/log.h"
 #include "net/tls.h"
 
 namespace hearth {
@@ -73,6 +74,13 @@ void fleet_services::start() {
     transports_->spawn(results_.run());
     queueing_.emplace();
     queueing_->spawn(queue_.run());
+}
+
+task<void> fleet_services::finish_receiving(deadline until) {
+    if (auto ended = co_await queue_.finish_polls(until); !ended) {
+        log::warning("a request for jobs is cut off; what comes on it is invisible for a while",
+                     {{"reason", ended.error().message}});
+    }
 }
 
 task<void> fleet_services::stop() {

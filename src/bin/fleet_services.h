@@ -42,6 +42,8 @@ public:
 
     // Connects; everything works from the next turn of the loop on.
     void start();
+    // After the last receive() of the queue: until no job is on its way here any more.
+    task<void> finish_receiving(deadline until);
     // Last of all, when nobody uses them any more.
     task<void> stop();
 

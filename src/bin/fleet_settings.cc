@@ -218,6 +218,7 @@ result<read_settings<worker_program_options>> read_worker_settings(const setting
     out.data_dir = read.text("HEARTH_DATA_DIR");
     out.sandboxes = sandboxes_of(read);
     out.job_concurrency = static_cast<std::size_t>(read.number("HEARTH_JOB_CONCURRENCY"));
+    out.queue_wait = read.values().duration("HEARTH_QUEUE_WAIT");
     out.code_cache_bytes = static_cast<std::size_t>(read.values().bytes("HEARTH_CODE_CACHE_SIZE"));
     return read_settings<worker_program_options>{std::move(out), read.take_values()};
 }

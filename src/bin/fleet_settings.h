@@ -51,6 +51,7 @@ struct worker_program_options {
     std::string data_dir;
     sandbox_options sandboxes;
     std::size_t job_concurrency = 8;
+    milliseconds queue_wait{20'000};
     std::size_t code_cache_bytes = 0;
 };
 

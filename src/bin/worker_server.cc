@@ -108,7 +108,9 @@ void worker_server::wire() {
     intake_ = std::make_unique<worker::job_intake>(
         services_->queue(), services_->functions(), services_->log(), services_->results(),
         *worker_,
-        worker::intake_options{.concurrency = options_.job_concurrency, .settle_dead = false});
+        worker::intake_options{.concurrency = options_.job_concurrency,
+                               .poll = options_.queue_wait,
+                               .settle_dead = false});
     heartbeat_ = std::make_unique<worker::heartbeat>(
         services_->web(),
         worker::heartbeat_options{.controller_url = options_.controller_url,
@@ -179,6 +181,7 @@ task<void> worker_server::shut_down(scope& jobs) {
         co_await heartbeat_->beat(std::min(grace, after(goodbye_wait)));
     co_await worker_->drain(grace);
     co_await jobs.join();
+    co_await services_->finish_receiving(grace);
 }
 
 task<void> worker_server::watch_sandboxd(event& stopping) {
