@@ -58,10 +58,10 @@ def process_ids():
     return [int(name) for name in os.listdir("/proc") if name.isdigit()]
 
 
-def instance_of(data_dir):
-    """The name that a server gives what it makes on the host; as src/bin/dev_server.cc does."""
+def instance_of(data_dir, program="dev"):
+    """The name that a server gives what it makes on the host; as src/bin/groundwork.cc does."""
     status = os.stat(data_dir)
-    return f"dev-{status.st_dev}-{status.st_ino}"
+    return f"{program}-{status.st_dev}-{status.st_ino}"
 
 
 def is_alive(pid):
@@ -152,6 +152,9 @@ class Server:
         self.data_dir = data_dir
         self.api_key = api_key
         self.options = list(options)
+        if os.geteuid() != 0:
+            # What an ordinary user may have of cgroups differs from host to host.
+            self.options.append("--allow-no-limits")
         # Many servers live for a second each: making many sandboxes ahead would be their main work.
         self.environment = {"HEARTH_PARKED": "4", **os.environ, **(environment or {})}
         self.process = None
