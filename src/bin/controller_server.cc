@@ -48,8 +48,8 @@ result<ground> lay_ground(const controller_options& options) {
         return propagate(installed);
     }
     ::umask(S_IWGRP | S_IWOTH);
-    raise_open_files_limit(http::server_options{}.connections_max * options.fleet.door.threads +
-                           open_files_besides);
+    provide_open_files(http::server_options{}.connections_max * options.fleet.door.threads +
+                       open_files_besides);
     auto unpacker = faas::confined_intake::open_program(installed->unpacker);
     if (!unpacker) {
         return propagate(unpacker);

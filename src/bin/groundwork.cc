@@ -89,8 +89,8 @@ result<groundwork> lay_groundwork(const groundwork_plan& plan) {
     }
     // Sandboxes read the unpacked code under ids of their own; what is private is in a 0700 folder.
     ::umask(S_IWGRP | S_IWOTH);
-    raise_open_files_limit(http::server_options{}.connections_max * plan.door.threads +
-                           open_files_per_sandbox * plan.sandboxes.slots + open_files_besides);
+    provide_open_files(http::server_options{}.connections_max * plan.door.threads +
+                       open_files_per_sandbox * plan.sandboxes.slots + open_files_besides);
     const service_user user = find_service_user();
     auto data_dir = prepare_folders(plan, user);
     if (!data_dir) {
