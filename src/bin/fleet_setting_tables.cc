@@ -188,8 +188,8 @@ constexpr std::array worker_table{
             .help = "for the memoryMb of all sandboxes together [three quarters of the host's]",
             .minimum = memory_budget_mb_min},
     setting{.name = "HEARTH_DATA_DIR",
-            .help = "folder for unpacked code",
-            .fallback = "/var/lib/hearth-worker"},
+            .help = "folder for unpacked code [/var/lib/hearth-worker for root, "
+                    "~/.local/share/hearth-worker otherwise]"},
     setting{.name = "HEARTH_CODE_CACHE_SIZE",
             .kind = bytes,
             .help = "how much unpacked code stays there",

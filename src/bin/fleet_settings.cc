@@ -9,6 +9,7 @@
 #include "base/concat.h"
 #include "base/env_file.h"
 #include "fleet_setting_tables.h"
+#include "groundwork.h"
 #include "log_level.h"
 
 namespace hearth {
@@ -76,11 +77,12 @@ std::unexpected<error> problems_of(const std::vector<std::string>& problems) {
 class reading {
 public:
     reading(const std::vector<setting>& table, const settings_request& from)
-        : environment_(aws_environment(from.file)),
-          values_(settings::load(
-              table,
-              {.file = from.file, .file_required = from.file_required, .resolver = from.resolver})),
-          problems_(values_.problems()) {
+        : environment_(aws_environment(from.file)) {
+        const setting_sources sources{.file = from.file,
+                                      .file_required = from.file_required,
+                                      .resolver = from.resolver};
+        values_ = settings::load(table, sources);
+        problems_ = values_.problems();
         warn_of_unknown(values_, from.file);
         auto aws = aws::settings::read(environment_);
         if (aws) {
@@ -216,6 +218,9 @@ result<read_settings<worker_program_options>> read_worker_settings(const setting
         out.controller_url.pop_back();
     }
     out.data_dir = read.text("HEARTH_DATA_DIR");
+    if (out.data_dir.empty()) {
+        out.data_dir = default_data_dir("hearth-worker");
+    }
     out.sandboxes = sandboxes_of(read);
     out.job_concurrency = static_cast<std::size_t>(read.number("HEARTH_JOB_CONCURRENCY"));
     out.queue_wait = read.values().duration("HEARTH_QUEUE_WAIT");
