@@ -96,6 +96,14 @@ TEST_F(aws_job_queue, a_job_that_comes_when_nobody_waits_any_more_returns_uncoun
     EXPECT_EQ(got.attempts, 1);
 }
 
+TEST_F(aws_job_queue, a_wait_of_whole_seconds_for_nothing_is_one_request) {
+    const auto before = home_->sqs().counts().attempts;
+    const auto got = run(home_->port().receive(1, seconds(60), after(seconds(2))));
+    ASSERT_TRUE(got);
+    EXPECT_TRUE(got->empty());
+    EXPECT_EQ(home_->sqs().counts().attempts - before, 1u);
+}
+
 TEST_F(aws_job_queue, after_the_polls_are_finished_no_job_is_on_its_way_to_nobody) {
     auto leaving =
         home_->loop().start(home_->port().receive(1, seconds(60), after(milliseconds(2500))));
