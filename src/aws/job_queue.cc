@@ -16,7 +16,7 @@ constexpr std::size_t receive_max = 10;
 constexpr milliseconds visibility_max = sqs::visibility_max;
 constexpr milliseconds answer_grace{
     2'000};  // a poll's answer is waited for beyond its caller's time
-constexpr milliseconds poll_extra{15'000};     // beyond its wait, for the request itself
+constexpr milliseconds poll_extra{15'000};  // beyond its wait, for the request itself
 // A caller's 20 s are 19.99 by now. One long poll shall be all that an idle worker asks.
 constexpr milliseconds second_almost_whole{50};
 constexpr milliseconds short_poll_pause{200};  // where less than a second is left to wait

@@ -78,9 +78,8 @@ class reading {
 public:
     reading(const std::vector<setting>& table, const settings_request& from)
         : environment_(aws_environment(from.file)) {
-        const setting_sources sources{.file = from.file,
-                                      .file_required = from.file_required,
-                                      .resolver = from.resolver};
+        const setting_sources sources{
+            .file = from.file, .file_required = from.file_required, .resolver = from.resolver};
         values_ = settings::load(table, sources);
         problems_ = values_.problems();
         warn_of_unknown(values_, from.file);

@@ -58,7 +58,7 @@ class ACallOfAFleet(FleetTest):
         self.assertEqual((done["status"], done["attempts"]), ("DEAD", 3))
 
     def test_with_a_large_event_and_a_large_result_comes_through_whole(self):
-        function = self.client.upload("def handler(event, context):\n    return event['text'] * 2\n")
+        function = self.client.upload("def handler(event, context):\n    return event['text'] * 2")
         text = "ä" * 700_000
         answer = self.client.run(function, {"text": text})
         self.assertEqual(answer["status"], "SUCCEEDED", answer.get("error"))
@@ -163,7 +163,9 @@ class AWorker(FleetTest):
         eventually(lambda: worker.metric('hearth_sandboxes{state="busy"}'), "that it runs")
         worker.stop()
         # Visible again, not only after the visibility timeout of its delivery.
-        eventually(lambda: self.controller.metric('hearth_jobs{state="visible"}') == 1, "its return")
+        eventually(
+            lambda: self.controller.metric('hearth_jobs{state="visible"}') == 1, "its return"
+        )
         (next_one,) = self.start_workers(self.controller, 1)
         done = client.wait_for_job(job)
         self.assertEqual((done["status"], done["attempts"]), ("SUCCEEDED", 2))
