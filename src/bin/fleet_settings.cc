@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "aws/references.h"
 #include "base/concat.h"
 #include "base/env_file.h"
 #include "fleet_setting_tables.h"
@@ -16,6 +17,7 @@ namespace hearth {
 namespace {
 
 constexpr std::string_view aws_prefix = "AWS_";
+constexpr seconds references_wait{30};  // for all that settings refer to
 
 std::vector<setting> joined(std::span<const setting> first, std::span<const setting> second) {
     std::vector<setting> all(first.begin(), first.end());
@@ -78,8 +80,12 @@ class reading {
 public:
     reading(const std::vector<setting>& table, const settings_request& from)
         : environment_(aws_environment(from.file)) {
-        const setting_sources sources{
+        setting_sources sources{
             .file = from.file, .file_required = from.file_required, .resolver = from.resolver};
+        references_ = find_references(table, sources);
+        if (!sources.resolver) {
+            aws::resolve_references(table, sources, environment_, after(references_wait));
+        }
         values_ = settings::load(table, sources);
         problems_ = values_.problems();
         warn_of_unknown(values_, from.file);
@@ -97,7 +103,10 @@ public:
         }
     }
     [[nodiscard]] const std::vector<std::string>& problems() const { return problems_; }
-    [[nodiscard]] settings take_values() { return std::move(values_); }
+    template <class Options>
+    [[nodiscard]] read_settings<Options> finish(Options options) {
+        return {std::move(options), std::move(values_), std::move(references_)};
+    }
 
     // From here on only without problems.
     [[nodiscard]] fleet_options fleet() {
@@ -124,6 +133,7 @@ public:
 private:
     aws::environment environment_;
     settings values_;
+    std::vector<secret_reference> references_;
     std::vector<std::string> problems_;
     std::optional<aws::settings> aws_;
 };
@@ -199,7 +209,8 @@ result<read_settings<controller_options>> read_controller_settings(const setting
     out.heartbeat_interval = read.values().duration("HEARTH_HEARTBEAT_INTERVAL");
     out.function_cache_time = read.values().duration("HEARTH_FUNCTION_CACHE_TIME");
     out.temporary_folder = read.text("HEARTH_TEMPORARY_FOLDER");
-    return read_settings<controller_options>{std::move(out), read.take_values()};
+    out.publishes_backlog = read.values().boolean("HEARTH_PUBLISH_BACKLOG");
+    return read.finish(std::move(out));
 }
 
 result<read_settings<worker_program_options>> read_worker_settings(const settings_request& from) {
@@ -224,7 +235,7 @@ result<read_settings<worker_program_options>> read_worker_settings(const setting
     out.job_concurrency = static_cast<std::size_t>(read.number("HEARTH_JOB_CONCURRENCY"));
     out.queue_wait = read.values().duration("HEARTH_QUEUE_WAIT");
     out.code_cache_bytes = static_cast<std::size_t>(read.values().bytes("HEARTH_CODE_CACHE_SIZE"));
-    return read_settings<worker_program_options>{std::move(out), read.take_values()};
+    return read.finish(std::move(out));
 }
 
 std::string controller_settings_help() {
