@@ -1,0 +1,59 @@
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "coro/event.h"
+#include "coro/scope.h"
+#include "lane/outbox.h"
+#include "lane/parser.h"
+#include "net/stream.h"
+
+namespace hearth::lane {
+
+struct connection_options {
+    // Without a byte of the peer for so long it is lost: a host without power sends no end.
+    seconds silence_max{15};
+};
+
+// One end of a lane: bytes in through a parser, frames out through an outbox. What frames mean is
+// the derived class's. Ring thread only.
+class connection : protected frame_sink {
+public:
+    connection(std::unique_ptr<net::stream> link, side ours, connection_options options);
+    connection(const connection&) = delete;
+    connection& operator=(const connection&) = delete;
+
+    // Moves bytes until the stream ends, the peer breaks the protocol or says goodbye, or end();
+    // closes the stream and returns why.
+    task<error> serve();
+    // At once; the first reason stands.
+    void end(error why);
+    // Once everything that was said is sent: goodbye. The peer then closes, and serve() ends.
+    void leave(goodbye_reason reason, std::string_view text);
+
+    [[nodiscard]] outbox& out() noexcept { return out_; }
+    [[nodiscard]] const std::string& peer() const noexcept { return stream_->peer(); }
+    // Nothing more is to be said or heard: it has ended, or leaves.
+    [[nodiscard]] bool over() const noexcept { return why_.has_value() || leaving_; }
+
+protected:
+    ~connection() = default;
+
+private:
+    task<void> read_frames();
+    task<void> write_frames();
+
+    std::unique_ptr<net::stream> stream_;
+    connection_options options_;
+    parser parser_;
+    outbox out_;
+    scope* moving_ = nullptr;  // while serve() runs
+    std::optional<error> why_;
+    std::optional<error> left_because_;
+    bool leaving_ = false;
+    deadline leave_until_ = never;
+};
+
+}  // namespace hearth::lane
