@@ -37,9 +37,25 @@ void connection::end(error why) {
     if (!why_) {
         why_ = std::move(why);
     }
+    tell_over();
     if (moving_ != nullptr) {
         moving_->request_stop();
     }
+}
+
+void connection::tell_over() {
+    if (!std::exchange(told_over_, true)) {
+        on_over();
+    }
+}
+
+// What was read together with the frame that ended it is not looked at.
+result<> connection::on_frame(const frame_header& header, std::string_view payload) {
+    return over() ? result<>{} : handle_frame(header, payload);
+}
+
+result<> connection::on_data(std::uint64_t stream, std::string_view piece) {
+    return over() ? result<>{} : handle_data(stream, piece);
 }
 
 void connection::leave(goodbye_reason reason, std::string_view text) {
@@ -52,6 +68,7 @@ void connection::leave(goodbye_reason reason, std::string_view text) {
                           std::string(text), 0};
     leave_until_ = after(leave_wait_max);
     out_.finish();
+    tell_over();
 }
 
 // What comes after our goodbye is dropped: to close with bytes unread would reset the connection,

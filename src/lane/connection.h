@@ -19,7 +19,7 @@ struct connection_options {
 
 // One end of a lane: bytes in through a parser, frames out through an outbox. What frames mean is
 // the derived class's. Ring thread only.
-class connection : protected frame_sink {
+class connection : private frame_sink {
 public:
     connection(std::unique_ptr<net::stream> link, side ours, connection_options options);
     connection(const connection&) = delete;
@@ -28,7 +28,7 @@ public:
     // Moves bytes until the stream ends, the peer breaks the protocol or says goodbye, or end();
     // closes the stream and returns why.
     task<error> serve();
-    // At once; the first reason stands.
+    // At once, whatever is unsent; the first reason stands.
     void end(error why);
     // Once everything that was said is sent: goodbye. The peer then closes, and serve() ends.
     void leave(goodbye_reason reason, std::string_view text);
@@ -41,7 +41,17 @@ public:
 protected:
     ~connection() = default;
 
+    // Frames and pieces of bodies until it is over, as of a frame_sink.
+    virtual result<> handle_frame(const frame_header& header, std::string_view payload) = 0;
+    virtual result<> handle_data(std::uint64_t stream, std::string_view piece) = 0;
+    // Nothing more is to be said or heard. Once.
+    virtual void on_over() noexcept = 0;
+
 private:
+    result<> on_frame(const frame_header& header, std::string_view payload) final;
+    result<> on_data(std::uint64_t stream, std::string_view piece) final;
+    void tell_over();
+
     task<void> read_frames();
     task<void> write_frames();
 
@@ -53,6 +63,7 @@ private:
     std::optional<error> why_;
     std::optional<error> left_because_;
     bool leaving_ = false;
+    bool told_over_ = false;
     deadline leave_until_ = never;
 };
 

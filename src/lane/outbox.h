@@ -55,6 +55,12 @@ public:
         append(queued_, frame_header{0, bare, stream});
         queued_one();
     }
+    // A frame whose payload is text as it stands: report.
+    void send(frame_type type, std::string_view payload) {
+        append(queued_, frame_header{static_cast<std::uint32_t>(payload.size()), type, 0});
+        queued_ += payload;
+        queued_one();
+    }
     // Of the stream whose head was just sent.
     void send_body(std::uint64_t stream, body_parts body);
     // The peer takes more of the stream's body. False when there is no such body, or not so much.
