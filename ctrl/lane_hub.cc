@@ -89,7 +89,7 @@ bool lane_hub::joined(lane_session& fresh) {
         by_worker_.erase(found);
         scheduler_.remove(old);
         old.leave(hearth::lane::goodbye_reason::replaced, "the worker opened another lane");
-    } else if (by_worker_.size() >= lanes_max) {
+    } else if (by_worker_.size() >= options_.lanes_max) {
         return false;
     }
     --strangers_;

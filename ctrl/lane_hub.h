@@ -24,6 +24,7 @@ struct lane_hub_options {
     milliseconds report_interval{5'000};  // that workers are told to keep; also keeps lanes alive
     // Of results that arrive, beyond what each may send unasked.
     std::size_t result_bytes_max = 256u << 20;
+    std::size_t lanes_max = 1'000;
     hearth::lane::connection_options connection;
 };
 
@@ -38,7 +39,6 @@ struct lane_hub_statistics {
 // ring only.
 class lane_hub {
 public:
-    static constexpr std::size_t lanes_max = 1'000;
     static constexpr std::size_t strangers_max = 64;  // streams without a hello yet; more are closed
     static constexpr seconds handshake_wait_max{10};
 
@@ -74,6 +74,7 @@ private:
     void reported(faas::worker_report report) { on_report_(std::move(report)); }
     void dispatch();
     [[nodiscard]] hearth::lane::byte_budget& budget() noexcept { return budget_; }
+    [[nodiscard]] std::size_t lanes_max() const noexcept { return options_.lanes_max; }
     [[nodiscard]] std::uint32_t report_interval_ms() const noexcept {
         return static_cast<std::uint32_t>(options_.report_interval.count());
     }

@@ -106,6 +106,7 @@ public:
 
     [[nodiscard]] std::size_t waiting() const noexcept { return waiting_; }
     [[nodiscard]] std::size_t lanes() const noexcept { return lanes_.size(); }
+    [[nodiscard]] std::size_t functions() const noexcept { return lines_.size(); }
     [[nodiscard]] std::uint64_t credits() const noexcept { return window_total_; }
     [[nodiscard]] std::uint64_t credits_free() const noexcept { return free_total_; }
 

@@ -173,7 +173,7 @@ result<> lane_session::on_hello(std::string_view payload) {
     worker_id_ = said->worker_id;
     if (!hub_.joined(*this)) {
         worker_id_.clear();
-        const std::string text = concat("the controller has ", lane_hub::lanes_max,
+        const std::string text = concat("the controller has ", hub_.lanes_max(),
                                         " lanes, as many as it takes; add a controller");
         log::warning("a lane was refused", {{"peer", peer()}, {"reason", text}});
         leave(wire::goodbye_reason::limit, text);

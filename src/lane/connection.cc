@@ -103,7 +103,7 @@ task<void> connection::read_frames() {
 }
 
 task<void> connection::write_frames() {
-    auto sent = co_await out_.run(*stream_);
+    auto sent = co_await out_.run(*stream_, options_.write_wait_max);
     if (sent) {
         sent = co_await stream_->shutdown_write(leave_until_);
     }

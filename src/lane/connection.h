@@ -14,7 +14,9 @@ namespace hearth::lane {
 
 struct connection_options {
     // Without a byte of the peer for so long it is lost: a host without power sends no end.
-    seconds silence_max{15};
+    milliseconds silence_max{15'000};
+    // A peer that takes nothing in for so long is lost as well.
+    milliseconds write_wait_max{20'000};
 };
 
 // One end of a lane: bytes in through a parser, frames out through an outbox. What frames mean is

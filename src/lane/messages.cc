@@ -188,6 +188,9 @@ result<hello> decode(std::string_view payload) {
         return malformed("hello of something that is no worker of Hearth");
     }
     said.version = from.number<std::uint16_t>();
+    if (!from.ok()) {
+        return malformed("hello");
+    }
     if (said.version != protocol_version) {
         return said;
     }

@@ -123,7 +123,7 @@ void outbox::finish() noexcept {
     wake_.notify_one();
 }
 
-task<result<>> outbox::run(net::stream& to) {
+task<result<>> outbox::run(net::stream& to, milliseconds write_wait_max) {
     std::vector<std::string_view> parts;
     for (;;) {
         if (queued_.empty() && ready_.empty()) {

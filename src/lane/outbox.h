@@ -37,7 +37,6 @@ public:
     static constexpr std::size_t queued_bytes_max = 64u << 20;
     static constexpr std::size_t body_bytes_copied = 16u << 10;  // shorter ones go with their head
     static constexpr std::size_t chunks_per_write = 3;
-    static constexpr seconds write_wait_max{20};
 
     struct counters {
         std::uint64_t frames = 0;
@@ -66,12 +65,13 @@ public:
     // The peer takes more of the stream's body. False when there is no such body, or not so much.
     [[nodiscard]] bool widen(std::uint64_t stream, std::size_t bytes);
     // Afterwards nothing here refers to the caller's texts; what is unsent of them is copied. Waits
-    // for a write that they are part of, write_wait_max at most.
+    // for a write that they are part of, as long as a write may take.
     task<void> settle(std::uint64_t stream);
 
     // Sends until finish() and nothing is left that may be sent (success), or an error of the
-    // stream, or a stop.
-    task<result<>> run(net::stream& to);
+    // stream, or a stop. A write that takes longer than `write_wait_max` is an error: the peer does
+    // not read.
+    task<result<>> run(net::stream& to, milliseconds write_wait_max);
     void finish() noexcept;
 
     [[nodiscard]] bool empty() const noexcept { return queued_.empty() && bodies_.empty(); }
