@@ -32,6 +32,7 @@ struct lane_hub_statistics {
     std::uint64_t began = 0;    // lanes that were greeted
     std::uint64_t refused = 0;  // that were not: wrong token, version, silence, or too many
     std::uint64_t sent = 0;     // calls
+    std::uint64_t started = 0;  // of these, that their worker said had started
 };
 
 // The controller's side of all lanes: takes streams of workers, checks who they are, and hands
@@ -73,6 +74,7 @@ private:
     void left(lane_session& gone);
     void reported(faas::worker_report report) { on_report_(std::move(report)); }
     void dispatch();
+    void note_started() noexcept { ++statistics_.started; }
     [[nodiscard]] hearth::lane::byte_budget& budget() noexcept { return budget_; }
     [[nodiscard]] std::size_t lanes_max() const noexcept { return options_.lanes_max; }
     [[nodiscard]] std::uint32_t report_interval_ms() const noexcept {

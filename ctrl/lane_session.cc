@@ -50,11 +50,10 @@ task<void> lane_session::run() {
     if (greeted()) {
         log::info("a lane ended", {{"workerId", worker_id_},
                                    {"peer", peer()},
-                                   {"calls", carried_.size()},
+                                   {"callsLost", lost_},
                                    {"reason", why.message}});
         hub_.left(*this);
     }
-    lose_all();
 }
 
 task<void> lane_session::expire_hello() {
@@ -64,8 +63,13 @@ task<void> lane_session::expire_hello() {
     }
 }
 
+void lane_session::on_mute() noexcept {
+    hub_.scheduler().set_window(*this, 0);
+}
+
 void lane_session::on_over() noexcept {
     hub_.scheduler().set_window(*this, 0);
+    lose_all();
 }
 
 std::optional<std::uint32_t> lane_session::slot_of(const faas::function& target) {
@@ -115,7 +119,7 @@ void lane_session::carry(const std::shared_ptr<lane_call>& call) {
 }
 
 task<void> lane_session::give_up(std::shared_ptr<lane_call> call) {
-    if (call->at != lane_call::stage::ended) {
+    if (call->at != lane_call::stage::ended && !mute()) {
         out().send(wire::frame_type::cancel, call->stream);
     }
     call->asked = nullptr;
@@ -209,8 +213,10 @@ result<> lane_session::on_credit(std::string_view payload) {
     if (!said) {
         return propagate(said);
     }
-    hub_.scheduler().set_window(*this, said->window);
-    hub_.dispatch();
+    if (!mute()) {
+        hub_.scheduler().set_window(*this, said->window);
+        hub_.dispatch();
+    }
     return {};
 }
 
@@ -239,6 +245,7 @@ result<> lane_session::on_stream(const wire::frame_header& header, std::string_v
             }
             entry.call->at = lane_call::stage::started;
             entry.call->was_started = true;
+            hub_.note_started();
             entry.call->changed.notify_all();
             return {};
         case wire::frame_type::window: {
@@ -325,11 +332,12 @@ void lane_session::finish(carried& entry) {
     hub_.dispatch();
 }
 
+// Of their texts, a write may still send what was on its way: give_up() awaits that.
 void lane_session::lose_all() {
+    lost_ = carried_.size();
     for (auto& [stream, entry] : std::exchange(carried_, {})) {
         lane_call& call = *entry->call;
         call.at = lane_call::stage::ended;
-        call.carrier.reset();
         hub_.scheduler().ended(call);
         call.changed.notify_all();
     }

@@ -72,6 +72,7 @@ private:
 
     result<> handle_frame(const hearth::lane::frame_header& header, std::string_view payload) override;
     result<> handle_data(std::uint64_t stream, std::string_view piece) override;
+    void on_mute() noexcept override;
     void on_over() noexcept override;
 
     result<> on_hello(std::string_view payload);
@@ -92,6 +93,7 @@ private:
     lane_hub& hub_;
     std::string worker_id_;
     std::uint64_t last_stream_ = 0;
+    std::size_t lost_ = 0;  // calls, when it ended
     std::unordered_map<std::uint64_t, std::unique_ptr<carried>> carried_;
     std::list<definition> defined_;  // last used first
     std::unordered_map<std::string_view, std::list<definition>::iterator> slots_;

@@ -107,9 +107,16 @@ task<void> connection::write_frames() {
     if (sent) {
         sent = co_await stream_->shutdown_write(leave_until_);
     }
-    if (!sent) {
-        end(leaving_ ? *left_because_ : std::move(sent.error()));
+    if (sent) {
+        co_return;
     }
+    if (leaving_ || sent.error().code == errc::deadline_exceeded) {
+        end(leaving_ ? *left_because_ : std::move(sent.error()));
+        co_return;
+    }
+    // A peer that has died may have said before how far it had come. Reading finds the end.
+    mute_ = true;
+    on_mute();
 }
 
 }  // namespace hearth::lane

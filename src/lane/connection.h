@@ -46,8 +46,11 @@ protected:
     // Frames and pieces of bodies until it is over, as of a frame_sink.
     virtual result<> handle_frame(const frame_header& header, std::string_view payload) = 0;
     virtual result<> handle_data(std::uint64_t stream, std::string_view piece) = 0;
+    // The peer takes nothing in any more; what it has said before may still come.
+    virtual void on_mute() noexcept {}
     // Nothing more is to be said or heard. Once.
     virtual void on_over() noexcept = 0;
+    [[nodiscard]] bool mute() const noexcept { return mute_ || over(); }
 
 private:
     result<> on_frame(const frame_header& header, std::string_view payload) final;
@@ -66,6 +69,7 @@ private:
     std::optional<error> left_because_;
     bool leaving_ = false;
     bool told_over_ = false;
+    bool mute_ = false;
     deadline leave_until_ = never;
 };
 

@@ -1,6 +1,6 @@
 #pragma once
 
-#include <functional>
+#include <deque>
 #include <list>
 #include <memory>
 #include <string>
@@ -115,27 +115,32 @@ protected:
 
     // Runs until the call is at the worker's invoker, where it waits for release_.
     void hold(test_worker& which, bool started) {
-        which.invoker.script =
-            [this, started](const faas::invocation& call) -> task<result<faas::outcome>> {
-            if (started) {
-                call.watcher->on_started();
-            }
-            if (auto let = co_await release_.wait(); !let) {
-                co_return propagate(let);
-            }
-            co_return scripted_invoker::succeeding("\"held\"");
+        which.invoker.script = [this, started](const faas::invocation& call) {
+            return hold_one(release_, call, started);
         };
     }
+    static task<result<faas::outcome>> hold_one(event& release, const faas::invocation& call,
+                                                bool started) {
+        if (started) {
+            call.watcher->on_started();
+        }
+        if (auto let = co_await release.wait(); !let) {
+            co_return propagate(let);
+        }
+        co_return scripted_invoker::succeeding("\"held\"");
+    }
 
-    faas::invocation call(std::string id = "f", std::string event = "{}") {
+    // Lives as long as the test: whoever asks owns what is asked.
+    const faas::invocation& call(std::string id = "f", std::string event = "{}") {
         auto target = std::make_shared<faas::function>();
         target->id = std::move(id);
         target->name = "name";
         target->timeout_ms = 1'000;
-        return {.job_id = concat("job-", ++calls_made_),
-                .request_id = "request-1",
-                .target = std::move(target),
-                .event = std::move(event)};
+        return asked_.emplace_back(
+            faas::invocation{.job_id = concat("job-", asked_.size() + 1),
+                             .request_id = "request-1",
+                             .target = std::move(target),
+                             .event = std::move(event)});
     }
     result<faas::outcome> invoke(const faas::invocation& what, deadline until = soon()) {
         return loop_.run(invoker_->invoke(what, until));
@@ -155,7 +160,7 @@ protected:
     std::unique_ptr<ctrl::lane_invoker> invoker_;
     std::list<std::unique_ptr<test_worker>> workers_;
     int worker_end_ = -1;
-    int calls_made_ = 0;
+    std::deque<faas::invocation> asked_;
 };
 
 }  // namespace hearth::test
