@@ -69,10 +69,9 @@ task<lane_invoker::way> lane_invoker::try_lanes(attempt& mine) {
     if (carrier != nullptr && (call.at != lane_call::stage::ended || !copied)) {
         co_await carrier->give_up(mine.call);
     }
-    if (call.at != lane_call::stage::ended) {
+    if (!ended && !call.end) {
         // Nobody else looks at this call: the session keeps it until its worker has answered.
-        const bool was_started = call.was_started;
-        if (was_started && ended.error().code == errc::deadline_exceeded) {
+        if (call.was_started && ended.error().code == errc::deadline_exceeded) {
             ++statistics_.lost;
             mine.answer = lost_outcome();
         } else {

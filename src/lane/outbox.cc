@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/concat.h"
+#include "coro/yield.h"
 
 namespace hearth::lane {
 
@@ -133,6 +134,7 @@ task<result<>> outbox::run(net::stream& to, milliseconds write_wait_max) {
             if (auto woken = co_await wake_.wait(); !woken) {
                 co_return woken;
             }
+            co_await yield();  // who is ready may have something to say as well
             continue;
         }
         if (queued_.size() > queued_bytes_max) {
