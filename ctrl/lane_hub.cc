@@ -47,8 +47,8 @@ task<void> lane_hub::greet(std::unique_ptr<net::stream> link,
                            std::shared_ptr<const net::tls_context> tls) {
     if (tls != nullptr) {
         const std::string peer = link->peer();
-        auto secured = co_await net::accept_tls(std::move(tls), std::move(link),
-                                                after(handshake_wait_max));
+        auto secured =
+            co_await net::accept_tls(std::move(tls), std::move(link), after(handshake_wait_max));
         if (!secured) {
             --strangers_;
             ++statistics_.refused;

@@ -40,7 +40,8 @@ struct lane_hub_statistics {
 // ring only.
 class lane_hub {
 public:
-    static constexpr std::size_t strangers_max = 64;  // streams without a hello yet; more are closed
+    static constexpr std::size_t strangers_max =
+        64;  // streams without a hello yet; more are closed
     static constexpr seconds handshake_wait_max{10};
 
     // `on_report` gets every report of a worker, `on_left` its id when its lane has ended.

@@ -32,9 +32,7 @@ struct lane_invoker::attempt {
 task<result<faas::outcome>> lane_invoker::invoke(const faas::invocation& call, deadline until) {
     const bool fits = call.event.size() <= faas::payload_bytes_max &&
                       is_well_formed_id(call.job_id) && is_well_formed_id(call.request_id);
-    attempt mine{.asked = call,
-                 .until = until,
-                 .call = std::make_shared<lane_call>(call, until)};
+    attempt mine{.asked = call, .until = until, .call = std::make_shared<lane_call>(call, until)};
     way next = fits ? way::again : way::otherwise;
     while (next == way::again) {
         next = co_await try_lanes(mine);
@@ -52,7 +50,8 @@ task<lane_invoker::way> lane_invoker::try_lanes(attempt& mine) {
         !hub_.enqueue(mine.call)) {
         co_return way::otherwise;
     }
-    auto got = co_await wait_for_credit(call, std::min(mine.until, after(options_.credit_wait_max)));
+    auto got =
+        co_await wait_for_credit(call, std::min(mine.until, after(options_.credit_wait_max)));
     if (!got) {
         hub_.withdraw(call);
         if (got.error().code == errc::deadline_exceeded && steady_clock::now() < mine.until) {
@@ -100,8 +99,8 @@ task<result<>> lane_invoker::wait_for_end(lane_call& call) {
             started_until = after(timeout + end_slack);
         }
         const deadline sent_until = call.until == never ? never : call.until + answer_slack;
-        auto woken = co_await call.changed.wait(
-            call.at == lane_call::stage::started ? started_until : sent_until);
+        auto woken = co_await call.changed.wait(call.at == lane_call::stage::started ? started_until
+                                                                                     : sent_until);
         if (!woken && call.at != lane_call::stage::ended) {
             co_return woken;
         }

@@ -13,10 +13,10 @@ struct lane_invoker_options {
 };
 
 struct lane_invoker_statistics {
-    std::uint64_t answered = 0;     // over a lane
-    std::uint64_t resent = 0;       // to another worker: refused, or the lane was lost before
-    std::uint64_t lost = 0;         // with a lane, after they had started
-    std::uint64_t fell_back = 0;    // no lane, no credit in time, or the queue was full
+    std::uint64_t answered = 0;   // over a lane
+    std::uint64_t resent = 0;     // to another worker: refused, or the lane was lost before
+    std::uint64_t lost = 0;       // with a lane, after they had started
+    std::uint64_t fell_back = 0;  // no lane, no credit in time, or the queue was full
 };
 
 // Runs calls over the lanes of workers; what no lane takes goes to another invoker (the queue). A

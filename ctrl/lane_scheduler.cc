@@ -77,9 +77,8 @@ void lane_scheduler::set_warm(lane& which, std::string_view function_id, std::in
         found->second->recent = recent_.insert(recent_.end(), found->second.get());
     }
     auto& warm = found->second->warm;
-    const auto entry = std::ranges::find_if(warm, [&](const auto& each) {
-        return each.where == &which && each.revision == revision;
-    });
+    const auto entry = std::ranges::find_if(
+        warm, [&](const auto& each) { return each.where == &which && each.revision == revision; });
     if (entry == warm.end()) {
         if (idle > 0) {
             warm.push_back({.where = &which, .revision = revision, .idle = idle});
@@ -135,8 +134,8 @@ void lane_scheduler::touch(line& which, steady_time now) {
 
 bool lane_scheduler::has_lane_for(const call& which) const {
     return std::ranges::any_of(lanes_, [&](const lane* each) {
-        return each->window_ > 0 && std::ranges::find(which.refused_by_, each) ==
-                                        which.refused_by_.end();
+        return each->window_ > 0 &&
+               std::ranges::find(which.refused_by_, each) == which.refused_by_.end();
     });
 }
 
@@ -164,9 +163,8 @@ void lane_scheduler::withdraw(call& which) {
 }
 
 bool lane_scheduler::others_in_use(const line& which, steady_time now) const {
-    const auto other = std::ranges::find_if(recent_, [&](const line* each) {
-        return each != &which;
-    });
+    const auto other =
+        std::ranges::find_if(recent_, [&](const line* each) { return each != &which; });
     return other != recent_.end() && (*other)->last_called != steady_time() &&
            now - (*other)->last_called < use_remembered;
 }

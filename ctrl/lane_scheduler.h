@@ -129,7 +129,7 @@ private:
 
     lane_scheduler_options options_;
     std::unordered_map<std::string, std::unique_ptr<line>, text_hash, std::equal_to<>> lines_;
-    std::list<line*> recent_;  // last called first
+    std::list<line*> recent_;     // last called first
     intrusive_list<line> ready_;  // that have calls waiting, in turn
     std::vector<lane*> lanes_;
     std::size_t waiting_ = 0;

@@ -70,7 +70,8 @@ private:
         std::uint32_t slot;
     };
 
-    result<> handle_frame(const hearth::lane::frame_header& header, std::string_view payload) override;
+    result<> handle_frame(const hearth::lane::frame_header& header,
+                          std::string_view payload) override;
     result<> handle_data(std::uint64_t stream, std::string_view piece) override;
     void on_mute() noexcept override;
     void on_over() noexcept override;

@@ -1,8 +1,11 @@
 #include <algorithm>
+#include <array>
 #include <limits>
 #include <string>
 #include <thread>
 #include <vector>
+
+#include <sys/socket.h>
 
 #include "base/concat.h"
 #include "bench/micro/ring_fixture.h"
@@ -83,8 +86,7 @@ private:
         worker::lane_client client(
             invoker, host, lookups,
             {.controller = {.host = "127.0.0.1", .port = port}, .token = token, .worker_id = "w"});
-        auto link =
-            co_await net::connect_stream(concat("127.0.0.1:", port), after(seconds(5)));
+        auto link = co_await net::connect_stream(concat("127.0.0.1:", port), after(seconds(5)));
         co_await client.serve(std::move(*link));
         co_await client.finish(after(seconds(5)));
     }
@@ -200,6 +202,51 @@ void lane_fairness(benchmark::State& state) {
     bench::on_ring(state, lane_flood);
 }
 BENCHMARK(lane_fairness)->Arg(0)->Arg(64)->UseRealTime();
+
+task<> serve_pair(worker::lane_client& client, unique_fd end) {
+    co_await client.serve(std::make_unique<net::socket_stream>(std::move(end), "worker"));
+}
+
+// Both ends in one loop over a pair of sockets: what it would cost a server that is controller and
+// worker at once, beside the direct call that it makes.
+task<> pair_calls(benchmark::State& state) {
+    std::array<int, 2> fds{};
+    HEARTH_CHECK(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds.data()) == 0,
+                 "socketpair failed");
+    ctrl::lane_hub hub({.token = token}, [](faas::worker_report) {}, [](const std::string&) {});
+    instant_invoker direct;
+    ctrl::lane_invoker over_lane(hub, direct);
+    thread_pool lookups(1, 1);
+    idle_host host;
+    worker::lane_client client(direct, host, lookups, {.token = token, .worker_id = "w"});
+    scope serving;
+    hub.take(std::make_unique<net::socket_stream>(unique_fd(fds[0]), "controller"));
+    serving.spawn(serve_pair(client, unique_fd(fds[1])));
+    while (hub.scheduler().credits() == 0) {
+        std::ignore = co_await sleep_until(after(milliseconds(1)));
+    }
+    auto target = std::make_shared<faas::function>();
+    target->id = "function-1";
+    const faas::invocation asked{
+        .job_id = "job", .request_id = "request", .target = target, .event = std::string(100, '1')};
+    faas::invoker& invoker = state.range(0) == 0 ? static_cast<faas::invoker&>(direct) : over_lane;
+    const std::uint64_t before = uring::ring::current().statistics().enters;
+    for (auto _ : state) {
+        auto end = co_await invoker.invoke(asked, never);
+        HEARTH_CHECK(end, "the call did not come back");
+    }
+    state.counters["enters"] =
+        static_cast<double>(uring::ring::current().statistics().enters - before) /
+        static_cast<double>(state.iterations());
+    co_await client.finish(after(seconds(5)));
+    co_await serving.join();
+    co_await hub.finish();
+}
+// 0: the direct call; 1: over the pair.
+void lane_pair(benchmark::State& state) {
+    bench::on_ring(state, pair_calls);
+}
+BENCHMARK(lane_pair)->Arg(0)->Arg(1)->UseRealTime();
 
 void lane_tcp(benchmark::State& state) {
     bench::on_ring(state, lane_calls);

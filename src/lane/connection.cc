@@ -64,8 +64,8 @@ void connection::leave(goodbye_reason reason, std::string_view text) {
     }
     out_.send(goodbye{.reason = reason, .text = text});
     leaving_ = true;
-    left_because_ = error{reason == goodbye_reason::done ? errc::closed : errc::protocol,
-                          std::string(text), 0};
+    left_because_ =
+        error{reason == goodbye_reason::done ? errc::closed : errc::protocol, std::string(text), 0};
     leave_until_ = after(leave_wait_max);
     out_.finish();
     tell_over();
@@ -75,8 +75,7 @@ void connection::leave(goodbye_reason reason, std::string_view text) {
 // and the goodbye with it.
 task<void> connection::read_frames() {
     for (;;) {
-        auto some = co_await stream_->read(
-            leaving_ ? leave_until_ : after(options_.silence_max));
+        auto some = co_await stream_->read(leaving_ ? leave_until_ : after(options_.silence_max));
         if (leaving_ && (!some || some->empty() || steady_clock::now() >= leave_until_)) {
             end(*left_because_);
             co_return;

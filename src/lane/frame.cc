@@ -46,8 +46,7 @@ const frame_rule& rule_of(frame_type type) noexcept {
 }
 
 bool may_send(sent_by whom, side sender) noexcept {
-    return whom == sent_by::both ||
-           (whom == sent_by::controller) == (sender == side::controller);
+    return whom == sent_by::both || (whom == sent_by::controller) == (sender == side::controller);
 }
 
 }  // namespace

@@ -89,8 +89,8 @@ end head_of(const faas::outcome& from, std::uint32_t idle) {
 
 faas::outcome outcome_of(const end& head) {
     faas::outcome out;
-    out.status = head.succeeded ? faas::invocation_status::succeeded
-                                : faas::invocation_status::failed;
+    out.status =
+        head.succeeded ? faas::invocation_status::succeeded : faas::invocation_status::failed;
     out.error_type = head.error_type;
     out.stack_trace_json.clear();
     out.duration_ms = head.duration_ms;

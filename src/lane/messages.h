@@ -29,12 +29,12 @@ struct welcome {
 };
 
 enum class goodbye_reason : std::uint16_t {
-    done = 1,           // of its own accord: it drains, or ends
+    done = 1,  // of its own accord: it drains, or ends
     wrong_token = 2,
     wrong_version = 3,
     protocol_error = 4,
-    limit = 5,          // the controller has as many lanes as it takes
-    replaced = 6,       // the same worker opened another lane
+    limit = 5,     // the controller has as many lanes as it takes
+    replaced = 6,  // the same worker opened another lane
 };
 inline constexpr goodbye_reason goodbye_reason_last = goodbye_reason::replaced;
 

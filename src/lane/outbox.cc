@@ -81,7 +81,9 @@ bool outbox::widen(std::uint64_t stream, std::size_t bytes) {
 }
 
 task<void> outbox::settle(std::uint64_t stream) {
-    const auto is_ours = [stream](const auto& each) { return each->stream == stream; };
+    const auto is_ours = [stream](const auto& each) {
+        return each->stream == stream;
+    };
     while (std::ranges::any_of(in_write_, is_ours)) {
         co_await written_.wait_unstoppable();
     }

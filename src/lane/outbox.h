@@ -89,7 +89,7 @@ private:
     std::string queued_;
     std::string sending_;
     std::unordered_map<std::uint64_t, std::shared_ptr<outgoing>> bodies_;
-    std::deque<std::shared_ptr<outgoing>> ready_;    // that may send, in turn
+    std::deque<std::shared_ptr<outgoing>> ready_;      // that may send, in turn
     std::vector<std::shared_ptr<outgoing>> in_write_;  // that the present write refers to
     std::array<std::string, chunks_per_write> chunk_headers_;
     wait_list wake_;

@@ -65,9 +65,8 @@ std::vector<idle_sandboxes> dispatcher::idle_by_revision() const {
     std::vector<idle_sandboxes> all;
     for (const auto& [key, each] : pools_) {
         if (!each->idle.empty() && !each->retired) {
-            all.push_back({.function_id = key.first,
-                           .revision = key.second,
-                           .count = each->idle.size()});
+            all.push_back(
+                {.function_id = key.first, .revision = key.second, .count = each->idle.size()});
         }
     }
     return all;

@@ -14,8 +14,8 @@ namespace {
 constexpr seconds connect_wait_max{10};  // to all addresses together, with the handshake
 
 milliseconds jittered(milliseconds pause) {
-    return milliseconds(static_cast<std::int64_t>(
-        random_u64() % (static_cast<std::uint64_t>(pause.count()) + 1)));
+    return milliseconds(
+        static_cast<std::int64_t>(random_u64() % (static_cast<std::uint64_t>(pause.count()) + 1)));
 }
 
 }  // namespace
@@ -99,8 +99,7 @@ task<error> lane_client::serve(std::unique_ptr<net::stream> stream) {
 // A line when it begins to fail; what a person has to mend is an error.
 void lane_client::note(const error& why, std::optional<lane::goodbye_reason> farewell) {
     using enum lane::goodbye_reason;
-    const bool mendable =
-        farewell == wrong_token || farewell == wrong_version || farewell == limit;
+    const bool mendable = farewell == wrong_token || farewell == wrong_version || farewell == limit;
     const std::string& host = options_.controller.host;
     if (mendable && !std::exchange(warned_, true)) {
         log::error("the controller refuses this worker's lane; calls come through the queue",

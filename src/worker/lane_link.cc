@@ -10,8 +10,7 @@ namespace hearth::worker {
 namespace {
 
 bool within_limits(const lane::end& head) {
-    return std::ranges::equal(head.section_bytes, lane::end_section_bytes_max,
-                              std::less_equal<>());
+    return std::ranges::equal(head.section_bytes, lane::end_section_bytes_max, std::less_equal<>());
 }
 
 faas::outcome too_long() {
@@ -163,8 +162,9 @@ result<> lane_link::on_welcome(std::string_view payload) {
         return fail(errc::protocol, "a second welcome");
     }
     if (said->version != lane::protocol_version) {
-        return fail(errc::protocol, "the controller speaks another version of the lane; install "
-                                    "the same release of Hearth on both");
+        return fail(errc::protocol,
+                    "the controller speaks another version of the lane; install "
+                    "the same release of Hearth on both");
     }
     report_interval_ = milliseconds(said->report_interval_ms);
     greeted_.set();
@@ -230,8 +230,7 @@ result<> lane_link::on_invoke(std::uint64_t stream, std::string_view payload) {
         call->until = after(milliseconds(said->wait_ms));
     }
     call->event = std::make_unique<lane::incoming_body>(
-        stream,
-        std::vector<lane::incoming_body::section>{{&call->what.event, said->event_bytes}},
+        stream, std::vector<lane::incoming_body::section>{{&call->what.event, said->event_bytes}},
         around_.events, out());
     carried_.emplace(stream, call);
     if (call->event->complete()) {

@@ -52,8 +52,7 @@ private:
     using revision_key = std::pair<std::string, std::int64_t>;
     struct revision_hash {
         std::size_t operator()(const revision_key& key) const noexcept {
-            return std::hash<std::string>()(key.first) ^
-                   std::hash<std::int64_t>()(key.second);
+            return std::hash<std::string>()(key.first) ^ std::hash<std::int64_t>()(key.second);
         }
     };
 

@@ -136,11 +136,10 @@ protected:
         target->id = std::move(id);
         target->name = "name";
         target->timeout_ms = 1'000;
-        return asked_.emplace_back(
-            faas::invocation{.job_id = concat("job-", asked_.size() + 1),
-                             .request_id = "request-1",
-                             .target = std::move(target),
-                             .event = std::move(event)});
+        return asked_.emplace_back(faas::invocation{.job_id = concat("job-", asked_.size() + 1),
+                                                    .request_id = "request-1",
+                                                    .target = std::move(target),
+                                                    .event = std::move(event)});
     }
     result<faas::outcome> invoke(const faas::invocation& what, deadline until = soon()) {
         return loop_.run(invoker_->invoke(what, until));

@@ -100,14 +100,12 @@ TEST_F(lane_peers, what_comes_before_hello_or_twice_ends_the_lane) {
     EXPECT_THAT(farewell(frame(lane::credit{.window = 1}), lane::goodbye_reason::protocol_error),
                 HasSubstr("before hello"));
     EXPECT_THAT(protocol_error(hello_frame()), HasSubstr("second hello"));
-    EXPECT_THAT(farewell("GET / HTTP/1.1\r\nHost: x\r\n\r\n",
-                         lane::goodbye_reason::protocol_error),
+    EXPECT_THAT(farewell("GET / HTTP/1.1\r\nHost: x\r\n\r\n", lane::goodbye_reason::protocol_error),
                 HasSubstr("unknown type"));
 }
 
 TEST_F(lane_peers, frames_beyond_their_limits_end_the_lane) {
-    EXPECT_THAT(protocol_error(header(0xffff'ffff, lane::frame_type::data, 1)),
-                HasSubstr("bytes"));
+    EXPECT_THAT(protocol_error(header(0xffff'ffff, lane::frame_type::data, 1)), HasSubstr("bytes"));
     EXPECT_THAT(protocol_error(header(5, lane::frame_type::credit, 0) + "12345"),
                 HasSubstr("credit"));
     EXPECT_THAT(protocol_error(frame(lane::credit{.window = lane::credits_max + 1})),
@@ -232,12 +230,14 @@ protected:
         stop_listening();
         lane_peers::TearDown();
     }
-    test::test_worker& connect(const std::string& url, std::shared_ptr<const net::tls_context> tls = {}) {
-        auto& made = make_worker("worker-1", {.controller = worker::parse_lane_endpoint(url).value(),
-                                              .token = token,
-                                              .tls = std::move(tls),
-                                              .pause_base = milliseconds(1),
-                                              .pause_max = milliseconds(5)});
+    test::test_worker& connect(const std::string& url,
+                               std::shared_ptr<const net::tls_context> tls = {}) {
+        auto& made =
+            make_worker("worker-1", {.controller = worker::parse_lane_endpoint(url).value(),
+                                     .token = token,
+                                     .tls = std::move(tls),
+                                     .pause_base = milliseconds(1),
+                                     .pause_max = milliseconds(5)});
         serving_.spawn(made.client.run());
         return made;
     }
@@ -345,9 +345,9 @@ TEST(lane_endpoint, takes_the_three_forms_and_says_what_is_wrong_with_others) {
     EXPECT_TRUE(parse_lane_endpoint("tls://[::1]:1")->tls);
     EXPECT_EQ(parse_lane_endpoint("tls://[::1]:1")->host, "::1");
     EXPECT_EQ(parse_lane_endpoint("unix:/run/lane")->host, "/run/lane");
-    for (const auto* wrong : {"", "controller:7070", "tcp://controller", "tcp://:1", "tcp://a:0",
-                              "tcp://a:65536", "tcp://a:1/path", "tcp://::1:7070", "unix:lane",
-                              "http://a:1"}) {
+    for (const auto* wrong :
+         {"", "controller:7070", "tcp://controller", "tcp://:1", "tcp://a:0", "tcp://a:65536",
+          "tcp://a:1/path", "tcp://::1:7070", "unix:lane", "http://a:1"}) {
         const auto parsed = parse_lane_endpoint(wrong);
         ASSERT_FALSE(parsed) << wrong;
         EXPECT_THAT(parsed.error().message, HasSubstr("tcp://host:port"));

@@ -60,9 +60,9 @@ TEST_F(lane_calls, the_largest_event_and_result_come_whole) {
     worker.invoker.script = [](const faas::invocation& got) -> task<result<faas::outcome>> {
         co_return scripted_invoker::succeeding(got.event);
     };
-    for (const std::size_t size : {std::size_t{16} << 10, (std::size_t{16} << 10) + 1,
-                                   std::size_t{256} << 10, (std::size_t{256} << 10) + 1,
-                                   faas::payload_bytes_max}) {
+    for (const std::size_t size :
+         {std::size_t{16} << 10, (std::size_t{16} << 10) + 1, std::size_t{256} << 10,
+          (std::size_t{256} << 10) + 1, faas::payload_bytes_max}) {
         const std::string event = patterned_text(size);
         const auto end = invoke(call("f", event));
         ASSERT_TRUE(end) << end.error().message;

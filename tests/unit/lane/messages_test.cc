@@ -132,8 +132,8 @@ TEST(lane_messages, an_end_keeps_its_limits) {
         EXPECT_TRUE(is_refused<end>(payload_of(said)));
     }
     EXPECT_TRUE(is_refused<end>(payload_of(end{.failure = static_cast<faas::failure_kind>(99)})));
-    EXPECT_TRUE(is_refused<end>(
-        payload_of(end{.duration_ms = std::numeric_limits<double>::quiet_NaN()})));
+    EXPECT_TRUE(
+        is_refused<end>(payload_of(end{.duration_ms = std::numeric_limits<double>::quiet_NaN()})));
     EXPECT_TRUE(is_refused<end>(payload_of(end{.cpu_ms = -1})));
     EXPECT_TRUE(is_refused<end>(payload_of(end{.memory_mb_peak = -1})));
 }
