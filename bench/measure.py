@@ -154,7 +154,7 @@ def gunicorn(application, arguments=()):
         stop(process)
 
 
-def upload(server, path, name, timeout_ms=10000, runtime="python"):
+def upload(server, path, name, timeout_ms=10000, runtime="python", file=None):
     """Uploads one .py file; its functionId."""
     boundary = "hearth-bench-boundary"
     content = pathlib.Path(path).read_text(encoding="utf-8")
@@ -163,7 +163,8 @@ def upload(server, path, name, timeout_ms=10000, runtime="python"):
         for field, value in (("name", name), ("timeoutMs", timeout_ms), ("runtime", runtime))
     ]
     parts.append(
-        f'--{boundary}\r\ncontent-disposition: form-data; name="file"; filename="{name}.py"\r\n'
+        f'--{boundary}\r\ncontent-disposition: form-data; name="file"; '
+        f'filename="{file or name}.py"\r\n'
         f"content-type: text/x-python\r\n\r\n{content}\r\n--{boundary}--\r\n"
     )
     request = urllib.request.Request(

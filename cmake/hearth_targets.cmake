@@ -42,10 +42,11 @@ endfunction()
 # hearth_test_again(name suffix ENVIRONMENT variable=value FILTER pattern [LABELS labels...]
 # [TIMEOUT seconds]): a program of hearth_test once more, as one test, in another environment.
 function(hearth_test_again name suffix)
-    cmake_parse_arguments(arg "" "ENVIRONMENT;FILTER;TIMEOUT" "LABELS" ${ARGN})
-    add_test(NAME ${name}.${suffix} COMMAND ${name} "--gtest_filter=${arg_FILTER}")
+    cmake_parse_arguments(arg "" "ENVIRONMENT;FILTER;TIMEOUT" "LABELS;UNDER" ${ARGN})
+    add_test(NAME ${name}.${suffix}
+        COMMAND ${arg_UNDER} "$<TARGET_FILE:${name}>" "--gtest_filter=${arg_FILTER}")
     set_tests_properties(${name}.${suffix} PROPERTIES ENVIRONMENT "${arg_ENVIRONMENT}"
-        LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT})
+        LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT} SKIP_RETURN_CODE 77)
 endfunction()
 
 # hearth_fuzz(name SOURCE file DEPENDS targets...): with HEARTH_FUZZ a libFuzzer program; otherwise a

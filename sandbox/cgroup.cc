@@ -143,13 +143,15 @@ result<std::vector<unique_fd>> cgroup::open_task_lists() const {
     return lists;
 }
 
-gauges cgroup::open_gauges() const {
+result<gauges> cgroup::open_gauges() const {
     gauges shown;
+    int os_error = 0;
     for (std::size_t i = 0; i < directories_.size(); ++i) {
         const auto& where = tree_->hierarchies_[i];
         const auto show = [&](gauge which, const char* name, int access = O_RDONLY) {
             if (!shown[which]) {
                 shown[which] = unique_fd(::openat(directories_[i].get(), name, access | O_CLOEXEC));
+                os_error = shown[which] || errno == ENOENT ? os_error : errno;
             }
         };
         if (where.memory) {
@@ -166,6 +168,9 @@ gauges cgroup::open_gauges() const {
             show(gauge::processes, "cgroup.procs");
             show(gauge::freezer, "cgroup.freeze", O_WRONLY);
         }
+    }
+    if (os_error != 0) {
+        return fail_errno("opening what a cgroup tells", os_error);
     }
     return shown;
 }

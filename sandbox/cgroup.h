@@ -45,8 +45,8 @@ public:
     // it enters them. For a thread that moves itself the kernel needs none of the lock that
     // cgroup.procs takes, which waits for every processor for milliseconds.
     [[nodiscard]] result<std::vector<unique_fd>> open_task_lists() const;
-    // For the worker: read-only but for the freezer.
-    [[nodiscard]] gauges open_gauges() const;
+    // For the worker: read-only but for the freezer. Those that the kernel does not have are absent.
+    [[nodiscard]] result<gauges> open_gauges() const;
     // v1 kills one process and lets the rest run: an eventfd, non-blocking, that becomes readable
     // when the sandbox is out of memory, so that all of it can be ended. Empty on v2, where the
     // kernel does that.
@@ -70,9 +70,10 @@ class cgroup_tree {
 public:
     // Finds the form, takes the instance's directories for itself and clears what an earlier
     // process of the instance left behind. errc::unavailable, with the remedy, when memory or pids
-    // cannot be limited and `allow_no_limits` is not set.
-    [[nodiscard]] static result<cgroup_tree> open(const std::string& instance,
-                                                  bool allow_no_limits);
+    // cannot be limited and `allow_no_limits` is not set. What an ordinary user (`is_rootless`) may
+    // rule is a delegated v2 cgroup, and nothing else.
+    [[nodiscard]] static result<cgroup_tree> open(const std::string& instance, bool allow_no_limits,
+                                                  bool is_rootless);
     cgroup_tree(cgroup_tree&&) noexcept = default;
     cgroup_tree& operator=(cgroup_tree&&) noexcept = default;
     cgroup_tree(const cgroup_tree&) = delete;
@@ -101,8 +102,9 @@ private:
     };
 
     cgroup_tree() = default;
-    [[nodiscard]] result<> find_hierarchies(const std::string& instance);
-    [[nodiscard]] result<> use_unified(const std::string& parent, const std::string& instance);
+    [[nodiscard]] result<> find_hierarchies(const std::string& instance, bool is_rootless);
+    [[nodiscard]] result<> use_unified(const std::string& parent, const std::string& instance,
+                                       bool needs_cpu);
     void add_v1(const std::string& parent, const std::string& instance,
                 bool hierarchy::* controller);
     [[nodiscard]] result<> make_directories();

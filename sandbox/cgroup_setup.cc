@@ -27,7 +27,8 @@ namespace {
 constexpr mode_t directory_mode = 0755;
 constexpr milliseconds poll_step{5};
 constexpr seconds leftover_wait_max{5};  // for processes of an earlier run to end after SIGKILL
-constexpr std::string_view needed_controllers = "+memory +pids +cpu";
+constexpr std::string_view needed_controllers = "+memory +pids";
+constexpr std::string_view all_controllers = "+memory +pids +cpu";
 // Where the processes of a delegated cgroup go, below it.
 constexpr std::string_view processes_leaf = "/hearth-processes";
 
@@ -42,9 +43,13 @@ bool has_word(std::string_view text, std::string_view word) {
     return false;
 }
 
-bool has_controllers(const std::string& cgroup) {
+bool has_controller(const std::string& cgroup, std::string_view which) {
     const auto text = read_whole_file(concat(cgroup, "/cgroup.controllers").c_str());
-    return text && has_word(*text, "memory") && has_word(*text, "pids");
+    return text && has_word(*text, which);
+}
+
+bool has_controllers(const std::string& cgroup) {
+    return has_controller(cgroup, "memory") && has_controller(cgroup, "pids");
 }
 
 // systemd marks the cgroup of a unit with Delegate=yes: below it this process may do as it likes.
@@ -128,12 +133,12 @@ result<> remove_leftover(const std::string& cgroup) {
     return {};
 }
 
-result<> enable_controllers(const std::string& cgroup) {
-    auto enabled = write_file_at(AT_FDCWD, concat(cgroup, "/cgroup.subtree_control").c_str(),
-                                 needed_controllers);
+result<> enable_controllers(const std::string& cgroup, std::string_view controllers) {
+    auto enabled =
+        write_file_at(AT_FDCWD, concat(cgroup, "/cgroup.subtree_control").c_str(), controllers);
     if (!enabled) {
         return fail(errc::unavailable,
-                    concat("the controllers memory, pids and cpu cannot be enabled below ", cgroup,
+                    concat("the controllers ", controllers, " cannot be enabled below ", cgroup,
                            " (", enabled.error().message,
                            "): run the worker as a systemd unit with Delegate=yes"));
     }
@@ -142,17 +147,24 @@ result<> enable_controllers(const std::string& cgroup) {
 
 }  // namespace
 
-result<cgroup_tree> cgroup_tree::open(const std::string& instance, bool allow_no_limits) {
+result<cgroup_tree> cgroup_tree::open(const std::string& instance, bool allow_no_limits,
+                                      bool is_rootless) {
     cgroup_tree tree;
-    if (auto ok = tree.find_hierarchies(instance); !ok) {
+    if (auto ok = tree.find_hierarchies(instance, is_rootless); !ok) {
         return propagate(ok);
     }
     if ((!tree.limits_memory() || !tree.limits_pids()) && !allow_no_limits) {
-        return fail(errc::unavailable,
-                    "no cgroup controller for memory and pids can be used, so a function could "
-                    "exhaust this host. Mount cgroup v2 with the memory and pids controllers (boot "
-                    "with systemd.unified_cgroup_hierarchy=1; in Docker: --cgroupns=private with "
-                    "write access), or pass --allow-no-limits to run without limits");
+        return fail(
+            errc::unavailable,
+            is_rootless
+                ? "this user may rule no cgroup that limits memory and pids, so a function "
+                  "could exhaust this host. Start Hearth in one of your own (systemd-run "
+                  "--user --scope -p Delegate=yes hearth dev) or as root, or pass "
+                  "--allow-no-limits to run without limits"
+                : "no cgroup controller for memory and pids can be used, so a function could "
+                  "exhaust this host. Mount cgroup v2 with the memory and pids controllers (boot "
+                  "with systemd.unified_cgroup_hierarchy=1; in Docker: --cgroupns=private with "
+                  "write access), or pass --allow-no-limits to run without limits");
     }
     if (auto ok = tree.open_directories(); !ok) {
         return propagate(ok);
@@ -163,19 +175,31 @@ result<cgroup_tree> cgroup_tree::open(const std::string& instance, bool allow_no
     return tree;
 }
 
-result<> cgroup_tree::find_hierarchies(const std::string& instance) {
+result<> cgroup_tree::find_hierarchies(const std::string& instance, bool is_rootless) {
     auto layout = read_cgroup_layout();
     if (!layout) {
         return propagate(layout);
     }
-    if (const std::string own = ruled_cgroup(*layout); !own.empty()) {
+    const std::string own = ruled_cgroup(*layout);
+    if (is_rootless && (own.empty() || ::access(own.c_str(), W_OK) != 0)) {
+        return {};
+    }
+    if (!own.empty()) {
         if (auto ok = move_processes_to_leaf(own); !ok) {
             return ok;
         }
-        return use_unified(own, instance);
+        // A user's systemd may have no say about processors; root's always has.
+        const bool needs_cpu = !is_rootless || has_controller(own, "cpu");
+        if (!needs_cpu) {
+            log::warning(
+                "the cgroup of this user has no cpu controller: functions share "
+                "processors without limits",
+                {{"cgroup", own}});
+        }
+        return use_unified(own, instance, needs_cpu);
     }
     if (!layout->unified_mount.empty() && has_controllers(layout->unified_mount)) {
-        return use_unified(layout->unified_mount, instance);
+        return use_unified(layout->unified_mount, instance, true);
     }
     // Hybrid: at the roots and not below the own cgroup, which differs from one session to the
     // next, so that a start finds what a killed run left wherever that was started from.
@@ -190,18 +214,21 @@ result<> cgroup_tree::find_hierarchies(const std::string& instance) {
     return {};
 }
 
-result<> cgroup_tree::use_unified(const std::string& parent, const std::string& instance) {
+result<> cgroup_tree::use_unified(const std::string& parent, const std::string& instance,
+                                  bool needs_cpu) {
     const std::string path = concat(parent, "/hearth-", instance);
     if (::mkdir(path.c_str(), directory_mode) != 0 && errno != EEXIST) {
         return fail_errno(concat("mkdir of cgroup ", path));
     }
     for (const std::string& each : {parent, path}) {
-        if (auto enabled = enable_controllers(each); !enabled) {
+        if (auto enabled =
+                enable_controllers(each, needs_cpu ? all_controllers : needed_controllers);
+            !enabled) {
             return enabled;
         }
     }
     hierarchies_.push_back(
-        {.path = path, .is_v2 = true, .memory = true, .pids = true, .cpu = true});
+        {.path = path, .is_v2 = true, .memory = true, .pids = true, .cpu = needs_cpu});
     form_ = cgroup_form::unified;
     return {};
 }
@@ -257,8 +284,10 @@ result<> cgroup_tree::open_directories() {
         const unique_fd& first = hierarchies_.front().directory;
         if (first && ::flock(first.get(), LOCK_EX | LOCK_NB) == 0 && directories_stand()) {
             // Again, for a directory that was made anew here.
-            return form_ == cgroup_form::unified ? enable_controllers(hierarchies_.front().path)
-                                                 : result<>{};
+            return form_ == cgroup_form::unified
+                       ? enable_controllers(hierarchies_.front().path,
+                                            limits_cpu() ? all_controllers : needed_controllers)
+                       : result<>{};
         }
         if (steady_clock::now() > until) {
             return fail(errc::conflict,

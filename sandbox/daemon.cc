@@ -44,6 +44,7 @@ result<daemon> daemon::make(const daemon_options& options, spawner ready) {
     hello.limits_memory = cgroups.limits_memory() ? 1 : 0;
     hello.limits_pids = cgroups.limits_pids() ? 1 : 0;
     hello.limits_cpu = cgroups.limits_cpu() ? 1 : 0;
+    hello.one_user = made.spawner_.ids().one_for_all() ? 1 : 0;
     if (auto sent = made.outbox_.send(bytes_of(hello)); !sent) {
         return propagate(sent);
     }

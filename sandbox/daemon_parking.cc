@@ -108,8 +108,13 @@ result<> daemon::keep_shell(sandbox_entry& entry) {
 
 result<> daemon::park(sandbox_entry& entry) {
     entry.state = sandbox_state::parked;
-    entry.shown = entry.process.group.open_gauges();
     making_ahead_ = false;
+    auto shown = entry.process.group.open_gauges();
+    if (!shown) {
+        fail_start(entry, {.stage = "gauges", .cause = shown.error()});
+        return {};
+    }
+    entry.shown = std::move(*shown);
     refill_pause_ = milliseconds(0);
     parked_slots_.push_back(entry.slot);
     if (parked_slots_.size() >= made_at_once) {

@@ -250,15 +250,20 @@ result<> daemon::report_created(sandbox_entry& entry, start_way way) {
         log_stages(entry, way);
     }
     entry.state = sandbox_state::running;
+    if (way != start_way::parked) {
+        auto shown = entry.process.group.open_gauges();
+        if (!shown) {
+            fail_start(entry, {.stage = "gauges", .cause = shown.error()});
+            return {};
+        }
+        entry.shown = std::move(*shown);
+    }
     entry.was_created = true;
     entry.code.reset();
     created_packet created;
     created.header.sandbox_id = entry.id;
     created.init_pid = entry.process.init;
     created.way = way;
-    if (way != start_way::parked) {
-        entry.shown = entry.process.group.open_gauges();
-    }
     created.gauges = entry.shown.present();
     created.setup_usec = microseconds_since(entry.requested_at);
     outbox::carried descriptors{std::move(entry.process.control_stream),

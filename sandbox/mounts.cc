@@ -3,11 +3,14 @@
 #include <array>
 #include <cerrno>
 #include <charconv>
+#include <climits>
+#include <string>
 #include <string_view>
 
 #include <fcntl.h>
 #include <sched.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/check.h"
@@ -38,9 +41,35 @@ bool mount_tmpfs(const char* path, unsigned long flags, std::uint64_t bytes,
     return ::mount("tmpfs", path, "tmpfs", flags, options.data()) == 0;
 }
 
+// As the namespace shows it in which it was opened.
+result<std::string> path_of(int directory) {
+    std::array<char, PATH_MAX> path{};
+    const ssize_t length =
+        ::readlink(concat("/proc/self/fd/", directory).c_str(), path.data(), path.size());
+    if (length < 0) {
+        return fail_errno("readlink of the code directory");
+    }
+    return std::string(path.data(), static_cast<std::size_t>(length));
+}
+
+// What the current mount namespace has at `path`, if that is the same directory.
+unique_fd open_same(const std::string& path, int directory) {
+    unique_fd found(::open(path.c_str(), O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+    struct stat wanted{};
+    struct stat seen{};
+    if (!found || ::fstat(directory, &wanted) != 0 || ::fstat(found.get(), &seen) != 0) {
+        return {};
+    }
+    if (wanted.st_dev != seen.st_dev || wanted.st_ino != seen.st_ino) {
+        errno = ESTALE;
+        return {};
+    }
+    return found;
+}
+
 }  // namespace
 
-result<mount_namespaces> mount_namespaces::separate() {
+result<mount_namespaces> mount_namespaces::separate(bool is_copy) {
     unique_fd host(::open("/proc/self/ns/mnt", O_RDONLY | O_CLOEXEC));
     if (!host) {
         return fail_errno("open of /proc/self/ns/mnt");
@@ -57,14 +86,27 @@ result<mount_namespaces> mount_namespaces::separate() {
     if (!own) {
         return fail_errno("open of /proc/self/ns/mnt");
     }
-    return mount_namespaces(std::move(host), std::move(own));
+    return mount_namespaces(std::move(host), std::move(own), is_copy);
 }
 
 result<unique_fd> mount_namespaces::detach_read_only(int directory) const {
+    std::string path;
+    if (is_copy_) {
+        auto found = path_of(directory);
+        if (!found) {
+            return propagate(found);
+        }
+        path = std::move(*found);
+    }
     if (::setns(host_.get(), CLONE_NEWNS) != 0) {
         return fail_errno("setns to the host's mount namespace");
     }
-    unique_fd tree(kernel::open_tree(directory, "", clone_tree | AT_EMPTY_PATH));
+    const unique_fd same = is_copy_ ? open_same(path, directory) : unique_fd();
+    unique_fd tree;
+    if (!is_copy_ || same) {
+        tree.reset(
+            kernel::open_tree(is_copy_ ? same.get() : directory, "", clone_tree | AT_EMPTY_PATH));
+    }
     const int saved = errno;
     HEARTH_CHECK(::setns(own_.get(), CLONE_NEWNS) == 0,
                  "sandboxd could not return to its mount namespace");

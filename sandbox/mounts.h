@@ -16,11 +16,14 @@ inline constexpr std::uint64_t tmp_inodes_max = 65'536;
 inline constexpr std::uint64_t shm_inodes_max = 4'096;
 
 // The host's mount namespace and sandboxd's own. Descriptors that a worker sends refer to mounts of
-// the host's, which open_tree accepts only from a process inside it.
+// the host's, which open_tree accepts only from a process inside it. An ordinary user cannot return
+// there; the part of the host's is then taken by a copy that belongs to sandboxd's user namespace
+// and gets what the host mounts later, and a directory is found in it by its path and compared.
 class mount_namespaces {
 public:
     // Moves the calling process into a private copy of the mount namespace it was started in.
-    [[nodiscard]] static result<mount_namespaces> separate();
+    // `is_copy`: that one is the copy, as enter_user_namespace() leaves it.
+    [[nodiscard]] static result<mount_namespaces> separate(bool is_copy);
 
     // A detached copy of the directory behind `directory` (O_PATH) with everything below it:
     // read-only, no set-user-id, no devices. A detached mount has no parent, so that `..` ends at
@@ -32,11 +35,12 @@ public:
     [[nodiscard]] result<> attach(int tree, int sandbox, const char* path) const;
 
 private:
-    mount_namespaces(unique_fd host, unique_fd own)
-        : host_(std::move(host)), own_(std::move(own)) {}
+    mount_namespaces(unique_fd host, unique_fd own, bool is_copy)
+        : host_(std::move(host)), own_(std::move(own)), is_copy_(is_copy) {}
 
     unique_fd host_;
     unique_fd own_;
+    bool is_copy_;
 };
 
 // A detached copy of `path` in the current mount namespace with `attributes` (MOUNT_ATTR_…) set.

@@ -82,10 +82,25 @@ bool enter_cgroups(std::span<const int> task_lists) noexcept {
     return std::ranges::all_of(task_lists, [](int list) { return ::write(list, "0", 1) == 1; });
 }
 
+bool drop_groups() noexcept {
+    if (::setgroups(0, nullptr) == 0) {
+        return true;
+    }
+    const int saved = errno;
+    std::array<char, 8> state{};
+    const int file = ::open("/proc/self/setgroups", O_RDONLY | O_CLOEXEC);
+    const ssize_t got = file < 0 ? -1 : ::read(file, state.data(), state.size());
+    if (file >= 0) {
+        ::close(file);
+    }
+    errno = saved;
+    return saved == EPERM && got > 0 && std::string_view(state.data()).starts_with("deny");
+}
+
 bool take_identity() noexcept {
     // Dumpable goes to 0 with the user; without it /proc/self belongs to root and the nested user
     // namespace could not be mapped.
-    return ::setgroups(0, nullptr) == 0 && take_user() && make_dumpable();
+    return drop_groups() && take_user() && make_dumpable();
 }
 
 bool take_user() noexcept {

@@ -10,14 +10,13 @@
 #include "base/unique_fd.h"
 
 // Namespaces and the ids inside them. A sandbox is born into all seven namespaces by one clone3;
-// its only user is `inside_id`, which is one host uid per slot, so that per-user quotas and
-// permission checks of the kernel never couple two sandboxes.
+// its only user is `inside_id`, which is one host uid per slot (host_ids.h), so that per-user
+// quotas and permission checks of the kernel never couple two sandboxes.
 
 namespace hearth::sandbox {
 
 inline constexpr unsigned inside_id = 1000;
 inline constexpr std::string_view oom_score_adjustment = "900";  // of at most 1000
-inline constexpr unsigned host_id_base = 200'000;  // slot n lives as host uid and gid 200000 + n
 
 struct cloned_process {
     pid_t process = -1;  // 0 in the child
@@ -37,7 +36,12 @@ struct cloned_process {
 // Enters the cgroups whose task lists are given (cgroup.h).
 [[nodiscard]] bool enter_cgroups(std::span<const int> task_lists) noexcept;
 
-// Becomes inside_id. Afterwards every capability of the new user namespace is still held.
+// Leaves every supplementary group. Where the user namespace lets nobody do that, as below one that
+// an ordinary user made, they stay, as groups without a number inside.
+[[nodiscard]] bool drop_groups() noexcept;
+
+// Leaves the groups and becomes inside_id. Afterwards every capability of the new user namespace is
+// still held.
 [[nodiscard]] bool take_identity() noexcept;
 
 // The part of it for a process that joined a sandbox's user namespace: there is no set of groups to

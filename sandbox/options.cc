@@ -95,6 +95,10 @@ bool accept(daemon_options& options, std::string_view name, const std::string& v
         options.numpy_modules = value;
         return are_module_names(value);
     }
+    if (name == "--host-ids") {
+        options.ids.source = value == "ranges" ? id_source::ranges : id_source::own;
+        return value == "ranges" || value == "own";
+    }
     if (name == "--instance") {
         options.instance = value;
         return is_instance_name(value);

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "base/result.h"
+#include "sandbox/host_ids.h"
 #include "sandbox/protocol.h"
 
 namespace hearth::sandbox {
@@ -21,6 +22,7 @@ struct daemon_options {
     std::uint32_t parked = parked_default;  // --parked
     std::uint32_t shells = shells_default;  // --shells
     bool allow_no_limits = false;
+    host_ids ids;  // --host-ids ranges|own: it is in a user namespace, where it executed itself
     zygote_mode zygote = zygote_mode::shared;               // --zygote shared|per-function|off
     std::uint32_t zygote_forks = zygote_forks_default;      // --zygote-forks
     std::uint32_t zygote_minutes = zygote_minutes_default;  // --zygote-minutes

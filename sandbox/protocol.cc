@@ -72,10 +72,10 @@ result<event> decode_hello(std::span<const std::byte> packet, std::size_t descri
     if (!hello) {
         return propagate(hello);
     }
-    const bool flags_ok =
-        hello->limits_memory <= 1 && hello->limits_pids <= 1 && hello->limits_cpu <= 1;
+    const bool flags_ok = hello->limits_memory <= 1 && hello->limits_pids <= 1 &&
+                          hello->limits_cpu <= 1 && hello->one_user <= 1;
     if (hello->form > cgroup_form::unified || hello->slots == 0 || hello->slots > slots_max ||
-        hello->reserved != 0 || !flags_ok) {
+        !flags_ok) {
         return fail(errc::protocol, "a hello with fields out of range");
     }
     return event(*hello);

@@ -171,7 +171,7 @@ struct hello_packet {
     std::uint8_t limits_memory = 0;  // 1: enforced
     std::uint8_t limits_pids = 0;
     std::uint8_t limits_cpu = 0;
-    std::uint8_t reserved = 0;
+    std::uint8_t one_user = 0;  // 1: all sandboxes are one host user; 0: each has its own
 };
 static_assert(sizeof(hello_packet) == 32);
 

@@ -1,5 +1,6 @@
 #include "sandbox/rlimits.h"
 
+#include <algorithm>
 #include <array>
 
 #include <sys/resource.h>
@@ -25,7 +26,13 @@ bool set_resource_limits(std::uint64_t pids, std::uint64_t file_bytes) noexcept 
         limit{RLIMIT_STACK, stack_bytes_max},
     };
     for (const auto& [resource, value] : limits) {
-        const rlimit both{.rlim_cur = value, .rlim_max = value};
+        rlimit both{};
+        if (::getrlimit(resource, &both) != 0) {
+            return false;
+        }
+        // An ordinary user's own limit may be lower, and only root could raise it.
+        both.rlim_max = std::min<rlim_t>(both.rlim_max, value);
+        both.rlim_cur = both.rlim_max;
         if (::setrlimit(resource, &both) != 0) {
             return false;
         }

@@ -61,14 +61,18 @@ constexpr std::array environment{
 constexpr std::uint64_t descriptors_per_sandbox = 20;  // with those of a parked one for its worker
 constexpr std::uint64_t descriptors_per_zygote = 2;
 constexpr std::uint64_t descriptors_spare = 128;
+// A user may have as many descriptors in flight over sockets as may be open, and those that
+// functions send themselves count where they are the same user.
+constexpr std::uint64_t descriptors_in_flight = 2 * open_files_max;
 
-result<> raise_descriptor_limit(std::uint32_t slots, std::uint32_t zygotes) {
+result<> raise_descriptor_limit(std::uint32_t slots, std::uint32_t zygotes, bool one_user) {
     rlimit limit{};
     if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) {
         return fail_errno("getrlimit");
     }
-    const std::uint64_t needed =
+    const std::uint64_t own =
         slots * descriptors_per_sandbox + zygotes * descriptors_per_zygote + descriptors_spare;
+    const std::uint64_t needed = one_user ? std::max(own, descriptors_in_flight) : own;
     if (limit.rlim_cur >= needed) {
         return {};
     }
@@ -156,17 +160,13 @@ bool fits_parked(const create_packet& wanted) {
 }
 
 result<spawner> spawner::prepare(const daemon_options& options) {
-    if (::geteuid() != 0) {
-        return fail(errc::permission_denied,
-                    "hearth-sandboxd must run as root: start the worker as root, it gives up root "
-                    "itself once sandboxd runs");
-    }
     if (::access(options.python.c_str(), X_OK) != 0) {
         return fail_errno(concat("no Python at ", options.python,
                                  " (apt-get install python3, or pass --python)"));
     }
     if (auto ok =
-            raise_descriptor_limit(options.slots, options.zygote_functions + options.zygote_spares);
+            raise_descriptor_limit(options.slots, options.zygote_functions + options.zygote_spares,
+                                   options.ids.one_for_all());
         !ok) {
         return propagate(ok);
     }
@@ -178,11 +178,15 @@ result<spawner> spawner::prepare(const daemon_options& options) {
                 "hearth-zygote is not installed beside hearth-sandboxd: functions start slower");
         }
     }
-    auto cgroups = cgroup_tree::open(options.instance, options.allow_no_limits);
+    if (auto ok = options.ids.check(); !ok) {
+        return propagate(ok);
+    }
+    auto cgroups =
+        cgroup_tree::open(options.instance, options.allow_no_limits, options.ids.is_rootless());
     if (!cgroups) {
         return propagate(cgroups);
     }
-    auto mounts = mount_namespaces::separate();
+    auto mounts = mount_namespaces::separate(options.ids.is_rootless());
     if (!mounts) {
         return propagate(mounts);
     }
@@ -197,7 +201,8 @@ result<spawner> spawner::prepare(const daemon_options& options) {
     if (!init_filter) {
         return propagate(init_filter);
     }
-    spawner made(std::move(*mounts), std::make_unique<cgroup_tree>(std::move(*cgroups)));
+    spawner made(options.ids, std::move(*mounts),
+                 std::make_unique<cgroup_tree>(std::move(*cgroups)));
     made.function_filter_ = std::move(*function_filter);
     made.init_filter_ = std::move(*init_filter);
     made.landlock_ = landlock_abi();
@@ -225,7 +230,7 @@ std::expected<started_sandbox, spawn_failure> spawner::start(const create_packet
         }
         code_mount = std::move(*detached);
     }
-    auto wires = make_wiring(host_id_base + slot);
+    auto wires = make_wiring(ids_.of(slot));
     if (!wires) {
         return fail_at("descriptors", std::move(wires.error()));
     }
@@ -361,7 +366,7 @@ std::expected<void, spawn_failure> spawner::specialise(const started_sandbox& ah
 }
 
 result<> spawner::admit(const started_sandbox& made, std::uint32_t slot, unique_fd& go) const {
-    if (auto ok = map_ids(made.init, host_id_base + slot); !ok) {
+    if (auto ok = map_ids(made.init, ids_.of(slot)); !ok) {
         return ok;
     }
     if (::write(go.get(), "g", 1) != 1) {

@@ -10,6 +10,7 @@
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "sandbox/cgroup.h"
+#include "sandbox/host_ids.h"
 #include "sandbox/mounts.h"
 #include "sandbox/options.h"
 #include "sandbox/protocol.h"
@@ -80,10 +81,11 @@ public:
 
     [[nodiscard]] const cgroup_tree& cgroups() const { return *cgroups_; }
     [[nodiscard]] std::uint32_t landlock() const { return landlock_; }
+    [[nodiscard]] const host_ids& ids() const { return ids_; }
 
 private:
-    spawner(mount_namespaces mounts, std::unique_ptr<cgroup_tree> cgroups)
-        : mounts_(std::move(mounts)), cgroups_(std::move(cgroups)) {}
+    spawner(host_ids ids, mount_namespaces mounts, std::unique_ptr<cgroup_tree> cgroups)
+        : ids_(ids), mounts_(std::move(mounts)), cgroups_(std::move(cgroups)) {}
 
     [[noreturn]] void become_sandbox(const create_packet& wanted, wiring& wires,
                                      std::span<const unique_fd> lists, int code_mount,
@@ -91,6 +93,7 @@ private:
     [[nodiscard]] result<> admit(const started_sandbox& made, std::uint32_t slot,
                                  unique_fd& go) const;
 
+    host_ids ids_;
     mount_namespaces mounts_;
     std::unique_ptr<cgroup_tree> cgroups_;
     std::optional<zygote_supply> zygotes_;

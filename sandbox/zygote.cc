@@ -7,7 +7,6 @@
 
 #include <dirent.h>
 #include <fcntl.h>
-#include <grp.h>
 #include <linux/capability.h>
 #include <linux/sched.h>
 #include <poll.h>
@@ -52,8 +51,9 @@ result<> keep_capabilities(std::uint32_t kept) {
     std::array<__user_cap_data_struct, 2> sets{};
     sets[0].effective = kept;
     sets[0].permitted = kept;
-    if (::syscall(SYS_capset, &header, sets.data()) != 0) {
-        return fail_errno("capset of the zygote");
+    if (::syscall(SYS_capset, &header, sets.data()) != 0 ||
+        ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0) {
+        return fail_errno("giving up privileges of the zygote");
     }
     return {};
 }
@@ -143,6 +143,10 @@ result<zygote> zygote::prepare(int socket, const std::string& python, const char
     if (auto ok = made.make_stack(); !ok) {
         return propagate(ok);
     }
+    // Before the imports: what a module does as it is loaded is done with these alone.
+    if (auto ok = keep_capabilities(kept_capabilities); !ok) {
+        return propagate(ok);
+    }
     auto own_filter = compile_zygote_filter();
     if (!own_filter) {
         return propagate(own_filter);
@@ -158,9 +162,6 @@ result<zygote> zygote::prepare(int socket, const std::string& python, const char
                                             .descriptors = made.descriptors_.get(),
                                             .stack = made.stack_end_ - 1});
         !ok) {
-        return propagate(ok);
-    }
-    if (auto ok = keep_capabilities(kept_capabilities); !ok) {
         return propagate(ok);
     }
     auto open = count_entries(made.descriptors_.get());
@@ -187,7 +188,7 @@ result<> zygote::isolate() {
     if (::setsid() < 0 && errno != EPERM) {
         return fail_errno("setsid of the zygote");
     }
-    if (::setgroups(0, nullptr) != 0 || ::unshare(CLONE_NEWNET) != 0) {
+    if (!drop_groups() || ::unshare(CLONE_NEWNET) != 0) {
         return fail_errno("isolating the zygote");
     }
     // Forks inherit it, and cannot lower it again.

@@ -61,7 +61,7 @@ bool parse_address(std::string_view text, std::uintptr_t& out) {
            std::errc();
 }
 
-// A line of /proc/self/maps: "first-end rw-p offset device inode  name".
+// The first line of a mapping in /proc/self/smaps: "first-end rw-p offset device inode  name".
 bool parse_region(std::string_view line, region& out) {
     const std::size_t dash = line.find('-');
     const std::size_t space = line.find(' ');
@@ -81,21 +81,35 @@ bool may_move(const region& each, const void* stack) {
            !each.has(address_of(&moved.original));
 }
 
+// The last line of a mapping: "VmFlags: rd wr mr mw me ac". A file's mapping would forget that
+// forks begin with zeroes there (wf, dp) or without it (dc), which is how secrets of random
+// generators are kept from them.
+bool is_as_any(std::string_view flags) {
+    return !flags.contains(" wf") && !flags.contains(" dp") && !flags.contains(" dc");
+}
+
 result<std::size_t> find_regions(int descriptors, const void* stack) {
-    auto maps = read_file_at(descriptors, "../maps");
+    auto maps = read_file_at(descriptors, "../smaps");
     if (!maps) {
         return propagate(maps);
     }
+    constexpr std::size_t region_bytes_max = 1U << 30;  // a sanitizer's shadow is more than that
     std::size_t bytes = 0;
     std::string_view rest = *maps;
+    region found;
+    bool is_region = false;
     while (!rest.empty() && moved.count < regions_max) {
-        const std::size_t end = std::min(rest.find('\n'), rest.size() - 1);
-        region found;
-        if (parse_region(rest.substr(0, end), found) && may_move(found, stack)) {
-            moved.all[moved.count++] = found;
-            bytes += found.size();
+        const std::string_view line = rest.substr(0, rest.find('\n'));
+        rest.remove_prefix(std::min(line.size() + 1, rest.size()));
+        if (line.starts_with("VmFlags:")) {
+            if (is_region && is_as_any(line) && found.size() <= region_bytes_max) {
+                moved.all[moved.count++] = found;
+                bytes += found.size();
+            }
+            is_region = false;
+        } else if (!is_region) {
+            is_region = parse_region(line, found) && may_move(found, stack);
         }
-        rest.remove_prefix(end + 1);
     }
     return bytes;
 }

@@ -63,7 +63,7 @@ result<groundwork> lay_groundwork(dev_options& options) {
     }
     // Sandboxes read the unpacked code under ids of their own; what is private is in a 0700 folder.
     ::umask(S_IWGRP | S_IWOTH);
-    raise_open_files_limit(http::server_options{}.connections_max * options.threads +
+    provide_open_files(http::server_options{}.connections_max * options.threads +
                            open_files_per_sandbox * options.slots + open_files_besides);
     const service_user user = find_service_user();
     for (const char* folder : {"", "/code", "/unpacked"}) {

@@ -1,10 +1,14 @@
 #include <span>
+#include <string>
+#include <vector>
 
 #include <signal.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/log.h"
 #include "sandbox/daemon.h"
+#include "sandbox/host_ids.h"
 #include "sandbox/packet_socket.h"
 
 namespace {
@@ -35,6 +39,21 @@ int refuse(int socket, const error& cause) {
     return 1;
 }
 
+// Started by an ordinary user: the same again, in a user namespace. Comes back only to tell why
+// not.
+error become_rootless(std::span<char*> arguments, const sandbox::daemon_options& options) {
+    auto entered = sandbox::enter_user_namespace(options.slots);
+    if (!entered) {
+        return std::move(entered.error());
+    }
+    std::string name = "--host-ids";
+    std::string source = *entered == sandbox::id_source::ranges ? "ranges" : "own";
+    std::vector<char*> again(arguments.begin(), arguments.end());
+    again.insert(again.end(), {name.data(), source.data(), nullptr});
+    ::execve("/proc/self/exe", again.data(), environ);
+    return fail_errno("executing hearth-sandboxd in its user namespace").error();
+}
+
 }  // namespace
 
 int main(int count, char** arguments) {
@@ -45,6 +64,10 @@ int main(int count, char** arguments) {
     if (!options) {
         log::error(options.error().message);
         return 2;
+    }
+    if (::geteuid() != 0) {
+        return refuse(options->socket,
+                      become_rootless({arguments, static_cast<std::size_t>(count)}, *options));
     }
     auto ready = sandbox::spawner::prepare(*options);
     if (!ready) {

@@ -1,6 +1,8 @@
 #include "privileges.h"
 
+#include <algorithm>
 #include <filesystem>
+#include <system_error>
 
 #include <fcntl.h>
 #include <grp.h>
@@ -12,6 +14,7 @@
 
 #include "base/concat.h"
 #include "base/log.h"
+#include "base/unique_fd.h"
 
 namespace hearth {
 namespace {
@@ -80,7 +83,7 @@ result<> prepare_folder(const std::string& folder, const service_user& user) {
     return check_reachable(fs::canonical(folder, failed), user);
 }
 
-void raise_open_files_limit(std::size_t wanted) {
+void provide_open_files(std::size_t wanted) {
     rlimit limit{};
     ::getrlimit(RLIMIT_NOFILE, &limit);
     limit.rlim_cur = limit.rlim_max;
@@ -89,6 +92,13 @@ void raise_open_files_limit(std::size_t wanted) {
             "few files may be open: connections may be refused under load; raise the limit with "
             "ulimit -n or LimitNOFILE=",
             {{"limit", limit.rlim_max}, {"wanted", wanted}});
+    }
+    const std::size_t reserved = std::min<std::size_t>(wanted, limit.rlim_cur);
+    const unique_fd any(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+    const unique_fd highest(::fcntl(any.get(), F_DUPFD_CLOEXEC, static_cast<int>(reserved) - 1));
+    if (!highest) {
+        log::warning("the table of open files grows while calls wait",
+                     {{"reason", std::generic_category().message(errno)}});
     }
 }
 

@@ -26,7 +26,9 @@ inline constexpr uid_t nameless_service_uid = 199'999;
 
 // Connections and sandboxes each take descriptors, and the usual soft limit of 1024 is too low for
 // many of them: as many as the hard limit allows. Warns when that is fewer than `wanted`.
-void raise_open_files_limit(std::size_t wanted);
+// The table for them is made at once: each time it grows in a process with threads, whoever opened
+// the file waits for a grace period of the kernel, 10 to 25 ms. Before the first thread.
+void provide_open_files(std::size_t wanted);
 
 // For good: groups, ids, and no_new_privs. Nothing to do unless root.
 [[nodiscard]] result<> drop_privileges(const service_user& user);

@@ -152,6 +152,9 @@ class Server:
         self.data_dir = data_dir
         self.api_key = api_key
         self.options = list(options)
+        if os.geteuid() != 0:
+            # What an ordinary user may have of cgroups differs from host to host.
+            self.options.append("--allow-no-limits")
         # Many servers live for a second each: making many sandboxes ahead would be their main work.
         self.environment = {"HEARTH_PARKED": "4", **os.environ, **(environment or {})}
         self.process = None

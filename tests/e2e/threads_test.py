@@ -2,8 +2,10 @@
 """Several threads on one port: everything works whichever of them a connection reaches."""
 
 import json
+import re
 
 from harness import ServerTest, eventually, in_parallel, main
+from server import read_text
 
 ECHO = "def handler(event, context):\n    return event\n"
 SLEEP = "import time\ndef handler(event, context):\n    time.sleep(event)\n    return 'rested'\n"
@@ -53,6 +55,17 @@ class ThreadsTest(ServerTest):
         for _ in range(CONNECTIONS):
             self.client.get("/health")
         self.assertEqual(self.client.metrics()[name] - before, CONNECTIONS)
+
+    def test_the_table_of_open_files_is_made_at_start_and_never_while_a_call_waits(self):
+        def table():
+            status = read_text(f"/proc/{self.server.pid}/status")
+            return int(re.search(r"^FDSize:\s*(\d+)", status, re.M)[1])
+
+        before = table()
+        self.assertGreater(before, 4096)
+        function_id = self.client.upload(ECHO)
+        in_parallel([lambda n=n: self.client.result(function_id, n) for n in range(CONNECTIONS)])
+        self.assertEqual(table(), before)
 
     def test_a_deadline_passes_on_every_thread(self):
         function_id = self.client.upload(SLEEP)

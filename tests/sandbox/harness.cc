@@ -169,7 +169,22 @@ launch_options default_options() {
             .runtime_dir = path_of("HEARTH_RUNTIME", HEARTH_RUNTIME_DIR),
             .slots = 32,
             .parked = tested_way() == start_way::parked ? 2U : 0U,
-            .zygote = tested_way() == start_way::program ? zygote_mode::off : zygote_mode::shared};
+            .zygote = tested_way() == start_way::program ? zygote_mode::off : zygote_mode::shared,
+            // What an ordinary user may have of cgroups differs from host to host.
+            .allow_no_limits = ::geteuid() != 0};
+}
+
+bool has_limits() {
+    static const bool limited = [] {
+        launch_options options = default_options();
+        options.parked = 0;
+        options.zygote = zygote_mode::off;
+        sandbox_host host(options);
+        const hello_packet hello = host.control().hello();
+        host.disconnect();
+        return hello.limits_memory == 1 && hello.limits_pids == 1;
+    }();
+    return limited;
 }
 
 init_parameters default_parameters(std::string handler) {

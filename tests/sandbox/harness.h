@@ -92,6 +92,8 @@ private:
 // inside run once for each. From the environment variable HEARTH_TEST_WAY.
 [[nodiscard]] start_way tested_way();
 [[nodiscard]] launch_options default_options();
+// Whether their sandboxes are limited in memory and processes: an ordinary user may have no cgroup.
+[[nodiscard]] bool has_limits();
 [[nodiscard]] init_parameters default_parameters(std::string handler = "main.handler");
 
 class sandbox_host {

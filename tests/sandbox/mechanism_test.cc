@@ -86,6 +86,10 @@ TEST(options, the_command_line_is_checked) {
                         "/home/python"}));
     EXPECT_FALSE(
         parse({"--socket-fd", "3", "--instance", "a", "--runtime-dir", "/r", "--slots", "0"}));
+    EXPECT_TRUE(
+        parse({"--socket-fd", "3", "--instance", "a", "--runtime-dir", "/r", "--host-ids", "own"}));
+    EXPECT_FALSE(parse(
+        {"--socket-fd", "3", "--instance", "a", "--runtime-dir", "/r", "--host-ids", "host"}));
     EXPECT_FALSE(parse({"--unknown"}));
 }
 

@@ -119,6 +119,11 @@ TEST(protocol, events_are_checked_as_strictly) {
     EXPECT_TRUE(decode_event(bytes_of(hello), 0).has_value());
     hello.limits_cpu = 2;
     EXPECT_FALSE(decode_event(bytes_of(hello), 0).has_value());
+    hello.limits_cpu = 1;
+    hello.one_user = 1;
+    EXPECT_TRUE(decode_event(bytes_of(hello), 0).has_value());
+    hello.one_user = 2;
+    EXPECT_FALSE(decode_event(bytes_of(hello), 0).has_value());
 }
 
 TEST(protocol, text_is_cut_to_its_field_and_always_terminated) {
