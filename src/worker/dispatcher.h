@@ -91,6 +91,8 @@ public:
     // Of one revision, and of each that has any; retired ones not.
     [[nodiscard]] std::size_t idle_of(const faas::function& target) const;
     [[nodiscard]] std::vector<idle_sandboxes> idle_by_revision() const;
+    // Ids of functions with an idle sandbox, in order; at most `most`.
+    [[nodiscard]] std::vector<std::string> warm_functions(std::size_t most) const;
     // Functions whose next start waits.
     [[nodiscard]] std::size_t crash_looping() const noexcept;
     [[nodiscard]] std::size_t live() const noexcept { return sandboxes_.size(); }

@@ -55,6 +55,10 @@ public:
     task<void> finish(deadline until);
 
     [[nodiscard]] bool connected() const noexcept { return link_ != nullptr && link_->greeted(); }
+    // On the lane, running or about to.
+    [[nodiscard]] std::size_t calls() const noexcept {
+        return link_ == nullptr ? 0 : link_->calls();
+    }
     [[nodiscard]] const lane_client_statistics& statistics() const noexcept { return statistics_; }
 
 private:
