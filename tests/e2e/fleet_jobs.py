@@ -136,8 +136,11 @@ class Supervisor:
     """What a service manager does: a program that ended begins again. And what it does not: it
     kills one now and then."""
 
-    def __init__(self, programs, redis=None, proxies=(), seed=1):
+    KINDS = ("worker", "sandboxd", "controller", "redis", "connections")
+
+    def __init__(self, programs, redis=None, proxies=(), kinds=KINDS, seed=1):
         self.programs = programs
+        self.kinds = kinds
         self.redis = redis
         self.proxies = list(proxies)
         self.kills = collections.Counter()
@@ -158,7 +161,7 @@ class Supervisor:
 
     def _run(self, kill_every_s):
         due = time.monotonic() + kill_every_s
-        victims = itertools.cycle(self.victims())
+        victims = itertools.cycle([each for each in self.victims() if each[0] in self.kinds])
         while not self._stopping.wait(0.1):
             self._revive()
             if time.monotonic() >= due:
