@@ -4,9 +4,9 @@
 #include <array>
 #include <iterator>
 
-#include "aws/function_codec.h"
 #include "base/concat.h"
 #include "base/ids.h"
+#include "faas/function_codec.h"
 
 namespace hearth::aws {
 namespace {
@@ -80,7 +80,7 @@ task<result<faas::function>> function_table::get(std::string_view id, deadline u
     if (!*found) {
         co_return not_found(id);
     }
-    co_return decode_function((*found)->text("record"));
+    co_return faas::decode_function((*found)->text("record"));
 }
 
 task<result<>> function_table::update(const faas::function& record, deadline until) {
@@ -161,7 +161,7 @@ task<result<faas::page<faas::function>>> function_table::list(std::size_t limit,
         page.cursor = found.back().text("created");
     }
     for (const auto& each : found) {
-        auto record = decode_function(each.text("record"));
+        auto record = faas::decode_function(each.text("record"));
         if (!record) {
             co_return propagate(record);
         }

@@ -9,7 +9,10 @@
 #include "aws/references.h"
 #include "base/concat.h"
 #include "base/env_file.h"
+#include "faas/function.h"
 #include "fleet_setting_tables.h"
+#include "groundwork.h"
+#include "lane/frame.h"
 #include "log_level.h"
 
 namespace hearth {
@@ -101,6 +104,11 @@ public:
             problems_.push_back(concat(first, " and ", second, ": set both or neither"));
         }
     }
+    void require_at_most_one(std::string_view first, std::string_view second) {
+        if (values_.has(first) && values_.has(second)) {
+            problems_.push_back(concat(first, " and ", second, ": set one of them"));
+        }
+    }
     [[nodiscard]] const std::vector<std::string>& problems() const { return problems_; }
     template <class Options>
     [[nodiscard]] read_settings<Options> finish(Options options) {
@@ -136,6 +144,28 @@ private:
     std::vector<std::string> problems_;
     std::optional<aws::settings> aws_;
 };
+
+std::string lane_address_of(const reading& from) {
+    if (from.values().has("LANE_SOCKET")) {
+        return from.text("LANE_SOCKET");
+    }
+    if (!from.values().has("LANE_PORT")) {
+        return "";
+    }
+    const std::string& host = from.text("HEARTH_LISTEN");
+    const bool v6 = host.contains(':');
+    return concat(v6 ? "[" : "", host, v6 ? "]:" : ":", from.number("LANE_PORT"));
+}
+
+// As many of the smallest sandboxes as fit, unless it is set.
+std::uint32_t lane_concurrency_of(const reading& from, const sandbox_options& sandboxes) {
+    if (from.values().has("LANE_CONCURRENCY")) {
+        return static_cast<std::uint32_t>(from.number("LANE_CONCURRENCY"));
+    }
+    const std::int64_t fitting =
+        std::min<std::int64_t>(sandboxes.memory_budget_mb / faas::memory_mb_min, sandboxes.slots);
+    return static_cast<std::uint32_t>(std::clamp<std::int64_t>(fitting, 1, lane::credits_max));
+}
 
 sandbox_options sandboxes_of(const reading& from) {
     sandbox_options out;
@@ -190,6 +220,7 @@ std::string help_with(std::span<const setting> own) {
 result<read_settings<controller_options>> read_controller_settings(const settings_request& from) {
     reading read(controller_table(), from);
     read.require_both("HEARTH_TLS_CERT", "HEARTH_TLS_KEY");
+    read.require_at_most_one("LANE_PORT", "LANE_SOCKET");
     if (!read.problems().empty()) {
         return problems_of(read.problems());
     }
@@ -209,6 +240,7 @@ result<read_settings<controller_options>> read_controller_settings(const setting
     out.function_cache_time = read.values().duration("HEARTH_FUNCTION_CACHE_TIME");
     out.temporary_folder = read.text("HEARTH_TEMPORARY_FOLDER");
     out.publishes_backlog = read.values().boolean("HEARTH_PUBLISH_BACKLOG");
+    out.lane_address = lane_address_of(read);
     return read.finish(std::move(out));
 }
 
@@ -227,9 +259,17 @@ result<read_settings<worker_program_options>> read_worker_settings(const setting
         out.controller_url.pop_back();
     }
     out.data_dir = read.text("HEARTH_DATA_DIR");
+    if (out.data_dir.empty()) {
+        out.data_dir = default_data_dir("hearth-worker");
+    }
     out.sandboxes = sandboxes_of(read);
     out.job_concurrency = static_cast<std::size_t>(read.number("HEARTH_JOB_CONCURRENCY"));
     out.queue_wait = read.values().duration("HEARTH_QUEUE_WAIT");
+    if (read.values().has("LANE_URL")) {
+        out.lane = worker::parse_lane_endpoint(read.text("LANE_URL")).value();
+    }
+    out.lane_authorities = read.text("LANE_CA_FILE");
+    out.lane_concurrency = lane_concurrency_of(read, out.sandboxes);
     out.code_cache_bytes = static_cast<std::size_t>(read.values().bytes("HEARTH_CODE_CACHE_SIZE"));
     return read.finish(std::move(out));
 }

@@ -13,6 +13,7 @@
 #include "entrance.h"
 #include "redis/endpoint.h"
 #include "sandbox_options.h"
+#include "worker/lane_endpoint.h"
 
 namespace hearth {
 
@@ -45,6 +46,8 @@ struct controller_options {
     milliseconds function_cache_time{5'000};
     std::string temporary_folder;
     bool publishes_backlog = false;
+    // Where lanes are taken, as net::open_listening_socket() has it; empty: nowhere.
+    std::string lane_address;
 };
 
 struct worker_program_options {
@@ -55,6 +58,9 @@ struct worker_program_options {
     std::size_t job_concurrency = 8;
     milliseconds queue_wait{20'000};
     std::size_t code_cache_bytes = 0;
+    std::optional<worker::lane_endpoint> lane;  // none: calls come through the queue alone
+    std::string lane_authorities;               // a PEM file; empty: the system's
+    std::uint32_t lane_concurrency = 0;
 };
 
 struct settings_request {

@@ -22,6 +22,7 @@
 #include "ring_gauges.h"
 #include "worker/heartbeat.h"
 #include "worker/intake.h"
+#include "worker/lane_client.h"
 #include "worker/worker.h"
 
 namespace hearth {
@@ -50,6 +51,8 @@ public:
 
 private:
     void wire();
+    result<> wire_lane();
+    std::uint32_t lane_window() const;
     task<void> watch_sandboxd(event& stopping);
     task<void> show_status();
     task<void> shut_down(scope& jobs, deadline grace);
@@ -71,6 +74,8 @@ private:
     std::unique_ptr<worker::worker> worker_;
     std::unique_ptr<worker::job_intake> intake_;
     std::unique_ptr<worker::heartbeat> heartbeat_;
+    std::unique_ptr<worker::lane_host> lane_host_;
+    std::unique_ptr<worker::lane_client> lane_;  // null without LANE_URL
     std::unique_ptr<ctrl::status_routes> status_;
     ctrl::http_metrics http_metrics_{registry_};
     ring_gauges ring_gauges_{registry_};
@@ -101,7 +106,40 @@ result<> worker_server::open() {
     }
     worker_ = std::move(*made);
     wire();
+    return wire_lane();
+}
+
+result<> worker_server::wire_lane() {
+    if (!options_.lane) {
+        return {};
+    }
+    std::shared_ptr<const net::tls_context> tls;
+    if (options_.lane->tls) {
+        auto made = net::tls_context::for_client(options_.lane_authorities);
+        if (!made) {
+            return propagate(made);
+        }
+        tls = std::move(*made);
+    }
+    lane_host_ = std::make_unique<worker::worker_lane_host>(
+        worker_->dispatch(), [this] { return lane_window(); }, [this] { return report(); });
+    lane_ = std::make_unique<worker::lane_client>(
+        *worker_, *lane_host_, blocking_,
+        worker::lane_client_options{.controller = *options_.lane,
+                                    .token = options_.fleet.worker_token,
+                                    .worker_id = id_,
+                                    .tls = std::move(tls)});
     return {};
+}
+
+// What jobs have taken is not there for calls.
+std::uint32_t worker_server::lane_window() const {
+    const auto& running = worker_->dispatch();
+    const std::size_t here = running.busy() + running.waiting();
+    const std::size_t ours = std::min(here, lane_ == nullptr ? 0 : lane_->calls());
+    const std::size_t others = here - ours;
+    return options_.lane_concurrency -
+           static_cast<std::uint32_t>(std::min<std::size_t>(others, options_.lane_concurrency));
 }
 
 void worker_server::wire() {
@@ -138,6 +176,9 @@ task<int> worker_server::run() {
     ec2_host host(*services_, options_.fleet, [&stopping] { stopping.set(); });
     tasks.spawn(host.watch());
     beating.spawn(heartbeat_->run());
+    if (lane_) {
+        beating.spawn(lane_->run());
+    }
     jobs.spawn(intake_->run());
     if (auto started = co_await front_->start(serving); !started) {
         log::error("a thread cannot serve", {{"reason", started.error().message}});
@@ -180,9 +221,15 @@ task<void> worker_server::shut_down(scope& jobs, deadline grace) {
                            {"busy", worker_->dispatch().busy()}});
     [[maybe_unused]] const auto told = manager_.stopping("draining");
     intake_->stop_receiving();
+    if (lane_) {
+        lane_->refuse_new();
+    }
     [[maybe_unused]] const auto heard =
         co_await heartbeat_->beat(std::min(grace, after(goodbye_wait)));
     co_await worker_->drain(grace);
+    if (lane_) {
+        co_await lane_->finish(after(goodbye_wait));
+    }
     co_await jobs.join();
     co_await services_->finish_receiving(grace);
 }
