@@ -63,7 +63,10 @@ task<result<>> function_table::create(const faas::function& record, deadline unt
         co_return stored;
     }
     auto found = co_await table_.get(key_of(record.id), until);
-    if (found && is_own(*found, token)) {
+    if (!found) {
+        co_return propagate(found);  // whose it is cannot be told
+    }
+    if (is_own(*found, token)) {
         co_return result<>{};
     }
     co_return fail(errc::conflict, concat("a function with the id ", record.id, " exists"));
@@ -110,11 +113,16 @@ task<result<>> function_table::update(const faas::function& record, deadline unt
 }
 
 task<result<>> function_table::remove(std::string_view id, deadline until) {
-    auto removed = co_await table_.remove(key_of(id), {.condition = "attribute_exists(id)"}, until);
-    if (!removed && removed.error().code == errc::conflict) {
+    // A removal that is sent again after its answer was lost finds nothing, and so does a second
+    // one. What was there a moment ago and is gone now is what the caller wanted, whoever did it.
+    auto found = co_await table_.get(key_of(id), until);
+    if (!found) {
+        co_return propagate(found);
+    }
+    if (!*found) {
         co_return not_found(id);
     }
-    co_return removed;
+    co_return co_await table_.remove(key_of(id), {}, until);
 }
 
 task<result<faas::page<faas::function>>> function_table::list(std::size_t limit,

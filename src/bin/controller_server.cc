@@ -6,6 +6,7 @@
 #include <prometheus/text_serializer.h>
 #include <sys/stat.h>
 
+#include "aws/backlog_publisher.h"
 #include "base/concat.h"
 #include "base/log.h"
 #include "ctrl/api.h"
@@ -97,6 +98,7 @@ private:
     task<void> shut_down();
     task<void> drain_connections(deadline until, event& answered);
     task<std::string> metrics_text();
+    task<result<double>> backlog_per_instance(deadline until);
     std::string unhealthy();
 
     const controller_options& options_;
@@ -119,6 +121,8 @@ private:
     std::unique_ptr<ctrl::calls> calls_;
     std::unique_ptr<worker::dead_letters> dead_letters_;
     std::unique_ptr<service_watch> watch_;
+    std::unique_ptr<aws::client> cloudwatch_;
+    std::unique_ptr<aws::backlog_publisher> publisher_;
     ctrl::api_key key_{options_.api_key};
     ctrl::api_key worker_token_{options_.fleet.worker_token};
     std::unique_ptr<ctrl::api> api_;
@@ -171,6 +175,13 @@ void controller_server::wire() {
     dead_letters_ = std::make_unique<worker::dead_letters>(services_->queue(), services_->log(),
                                                            services_->results());
     watch_ = std::make_unique<service_watch>(services_->probes());
+    if (options_.publishes_backlog) {
+        cloudwatch_ = std::make_unique<aws::client>(services_->web(), &services_->keys(),
+                                                    options_.fleet.aws, aws::service::cloudwatch);
+        publisher_ = std::make_unique<aws::backlog_publisher>(
+            *cloudwatch_, aws::backlog_publisher_options{.queue_url = options_.fleet.queue_url},
+            [this](deadline until) { return backlog_per_instance(until); });
+    }
     api_ = std::make_unique<ctrl::api>(
         ctrl::api::parts{.home = home_,
                          .functions = *known_,
@@ -219,6 +230,9 @@ task<int> controller_server::run() {
     tasks.spawn(watch_->run());
     tasks.spawn(dead_letters_->run());
     tasks.spawn(feed_watchdog(manager_));
+    if (publisher_) {
+        tasks.spawn(publisher_->run());
+    }
     if (lanes_) {
         tasks.spawn(serve_lanes());
         log::info("taking lanes", {{"address", options_.lane_address}});
@@ -287,6 +301,14 @@ task<std::string> controller_server::metrics_text() {
         gauges.set_backlog(measure_backlog(*depth, workers_.count(wall_clock_ms())));
     }
     co_return prometheus::TextSerializer().Serialize(registry_.Collect());
+}
+
+task<result<double>> controller_server::backlog_per_instance(deadline until) {
+    auto depth = co_await services_->queue().measure(until);
+    if (!depth) {
+        co_return propagate(depth);
+    }
+    co_return measure_backlog(*depth, workers_.count(wall_clock_ms())).per_instance;
 }
 
 std::string controller_server::unhealthy() {

@@ -6,10 +6,12 @@
 #include <utility>
 #include <vector>
 
+#include "aws/references.h"
 #include "base/concat.h"
 #include "base/env_file.h"
 #include "faas/function.h"
 #include "fleet_setting_tables.h"
+#include "groundwork.h"
 #include "lane/frame.h"
 #include "log_level.h"
 
@@ -17,6 +19,7 @@ namespace hearth {
 namespace {
 
 constexpr std::string_view aws_prefix = "AWS_";
+constexpr seconds references_wait{30};  // for all that settings refer to
 
 std::vector<setting> joined(std::span<const setting> first, std::span<const setting> second) {
     std::vector<setting> all(first.begin(), first.end());
@@ -78,11 +81,15 @@ std::unexpected<error> problems_of(const std::vector<std::string>& problems) {
 class reading {
 public:
     reading(const std::vector<setting>& table, const settings_request& from)
-        : environment_(aws_environment(from.file)),
-          values_(settings::load(
-              table,
-              {.file = from.file, .file_required = from.file_required, .resolver = from.resolver})),
-          problems_(values_.problems()) {
+        : environment_(aws_environment(from.file)) {
+        setting_sources sources{
+            .file = from.file, .file_required = from.file_required, .resolver = from.resolver};
+        references_ = find_references(table, sources);
+        if (!sources.resolver) {
+            aws::resolve_references(table, sources, environment_, after(references_wait));
+        }
+        values_ = settings::load(table, sources);
+        problems_ = values_.problems();
         warn_of_unknown(values_, from.file);
         auto aws = aws::settings::read(environment_);
         if (aws) {
@@ -103,7 +110,10 @@ public:
         }
     }
     [[nodiscard]] const std::vector<std::string>& problems() const { return problems_; }
-    [[nodiscard]] settings take_values() { return std::move(values_); }
+    template <class Options>
+    [[nodiscard]] read_settings<Options> finish(Options options) {
+        return {std::move(options), std::move(values_), std::move(references_)};
+    }
 
     // From here on only without problems.
     [[nodiscard]] fleet_options fleet() {
@@ -130,6 +140,7 @@ public:
 private:
     aws::environment environment_;
     settings values_;
+    std::vector<secret_reference> references_;
     std::vector<std::string> problems_;
     std::optional<aws::settings> aws_;
 };
@@ -228,8 +239,9 @@ result<read_settings<controller_options>> read_controller_settings(const setting
     out.heartbeat_interval = read.values().duration("HEARTH_HEARTBEAT_INTERVAL");
     out.function_cache_time = read.values().duration("HEARTH_FUNCTION_CACHE_TIME");
     out.temporary_folder = read.text("HEARTH_TEMPORARY_FOLDER");
+    out.publishes_backlog = read.values().boolean("HEARTH_PUBLISH_BACKLOG");
     out.lane_address = lane_address_of(read);
-    return read_settings<controller_options>{std::move(out), read.take_values()};
+    return read.finish(std::move(out));
 }
 
 result<read_settings<worker_program_options>> read_worker_settings(const settings_request& from) {
@@ -247,6 +259,9 @@ result<read_settings<worker_program_options>> read_worker_settings(const setting
         out.controller_url.pop_back();
     }
     out.data_dir = read.text("HEARTH_DATA_DIR");
+    if (out.data_dir.empty()) {
+        out.data_dir = default_data_dir("hearth-worker");
+    }
     out.sandboxes = sandboxes_of(read);
     out.job_concurrency = static_cast<std::size_t>(read.number("HEARTH_JOB_CONCURRENCY"));
     out.queue_wait = read.values().duration("HEARTH_QUEUE_WAIT");
@@ -256,7 +271,7 @@ result<read_settings<worker_program_options>> read_worker_settings(const setting
     out.lane_authorities = read.text("LANE_CA_FILE");
     out.lane_concurrency = lane_concurrency_of(read, out.sandboxes);
     out.code_cache_bytes = static_cast<std::size_t>(read.values().bytes("HEARTH_CODE_CACHE_SIZE"));
-    return read_settings<worker_program_options>{std::move(out), read.take_values()};
+    return read.finish(std::move(out));
 }
 
 std::string controller_settings_help() {

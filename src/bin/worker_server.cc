@@ -13,6 +13,7 @@
 #include "coro/remote.h"
 #include "ctrl/http_metrics.h"
 #include "ctrl/status_routes.h"
+#include "ec2_host.h"
 #include "faas/confined_intake.h"
 #include "fleet_gauges.h"
 #include "fleet_program.h"
@@ -54,7 +55,7 @@ private:
     std::uint32_t lane_window() const;
     task<void> watch_sandboxd(event& stopping);
     task<void> show_status();
-    task<void> shut_down(scope& jobs);
+    task<void> shut_down(scope& jobs, deadline grace);
     task<std::string> metrics_text();
     std::string unhealthy();
     faas::worker_report report() const;
@@ -172,6 +173,8 @@ task<int> worker_server::run() {
     tasks.spawn(watch_sandboxd(stopping));
     tasks.spawn(feed_watchdog(manager_));
     tasks.spawn(show_status());
+    ec2_host host(*services_, options_.fleet, [&stopping] { stopping.set(); });
+    tasks.spawn(host.watch());
     beating.spawn(heartbeat_->run());
     if (lane_) {
         beating.spawn(lane_->run());
@@ -190,13 +193,14 @@ task<int> worker_server::run() {
     [[maybe_unused]] const auto told = manager_.ready("waiting for jobs");
     [[maybe_unused]] const auto stopped = co_await stopping.wait();
     tasks.spawn(extend_stop(manager_, after(options_.fleet.grace + last_settling_wait)));
-    co_await shut_down(jobs);
+    co_await shut_down(jobs, host.drain_until(options_.fleet.grace));
     beating.request_stop();
     co_await beating.join();
     if (auto left = co_await heartbeat_->leave(after(goodbye_wait)); !left) {
         log::info("the controller does not hear the goodbye and will miss this worker",
                   {{"reason", left.error().message}});
     }
+    co_await host.let_go();
     co_await front_->drain(after(goodbye_wait));
     co_await serving.join();
     co_await archives_->finish();
@@ -210,9 +214,8 @@ task<int> worker_server::run() {
 
 // No new jobs; those that run may finish within the grace, and are ended after it. What did not
 // succeed goes back to the queue at once, for other workers.
-task<void> worker_server::shut_down(scope& jobs) {
+task<void> worker_server::shut_down(scope& jobs, deadline grace) {
     draining_ = true;
-    const deadline grace = after(options_.fleet.grace);
     log::info("draining", {{"worker", id_},
                            {"graceSeconds", options_.fleet.grace.count()},
                            {"busy", worker_->dispatch().busy()}});
