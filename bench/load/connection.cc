@@ -14,7 +14,7 @@ task<result<>> connection::call(std::string_view request, deadline until) {
         ++connects_;
     }
     auto done = co_await exchange(request, until);
-    if (!done || answer_.closes()) {
+    if (!done || answer_.closes() || !keep_alive_) {
         co_await close();
     }
     co_return done;

@@ -58,6 +58,7 @@ task<result<report>> measure(server& target, const options& chosen) {
             std::chrono::duration<double>(chosen.warm_up_s));
         // First calls are made once: those of the warm-up would be missing from what is measured.
         const double once_share = std::exchange(work->once_share, 0);
+        warming.calls_max = 0;
         auto done = run_load(warming, *work);
         work->once_share = once_share;
         if (!done) {

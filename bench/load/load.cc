@@ -39,6 +39,8 @@ public:
           connections_(share_of(plan.connections, plan.threads, index)),
           end_(start + plan.duration),
           start_(start),
+          calls_left_(plan.calls_max == 0 ? ~std::uint64_t{0}
+                                          : share_of(plan.calls_max, plan.threads, index)),
           requests_(what, index, plan.threads, plan.seed),
           last_answer_(start) {
         if (plan.rate > 0) {
@@ -50,7 +52,8 @@ public:
     [[nodiscard]] const measured& figures() const noexcept { return figures_; }
 
 private:
-    static unsigned share_of(unsigned all, unsigned threads, unsigned index) {
+    template <class Count>
+    static Count share_of(Count all, unsigned threads, unsigned index) {
         return all / threads + (index < all % threads ? 1 : 0);
     }
     task<void> call_from_all();
@@ -64,6 +67,7 @@ private:
     unsigned connections_;
     steady_time end_;
     steady_time start_;
+    std::uint64_t calls_left_;
     picker requests_;
     std::optional<arrivals> due_;  // of an open loop
     steady_time last_answer_;
@@ -98,14 +102,15 @@ task<void> load_thread::call_from_all() {
 }
 
 task<void> load_thread::call_from_one() {
-    connection on(plan_.address, body_kept_max);
+    connection on(plan_.address, body_kept_max, plan_.keep_alive);
     for (;;) {
         const auto due = co_await next_due();
-        const std::string* const request = due ? requests_.next() : nullptr;
+        const std::string* const request = due && calls_left_ > 0 ? requests_.next() : nullptr;
         if (request == nullptr) {
             used_up_ = used_up_ || due.has_value();
             break;
         }
+        --calls_left_;
         if (!co_await call_once(on, *request, *due)) {
             [[maybe_unused]] const auto slept = co_await sleep_until(after(pause_after_error));
         }

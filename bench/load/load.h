@@ -24,6 +24,8 @@ struct load_plan {
     // as it has an answer (closed loop).
     double rate = 0;
     arrivals::spacing spacing = arrivals::spacing::even;
+    std::uint64_t calls_max = 0;  // in all, at least one a thread; 0: no bound
+    bool keep_alive = true;       // else a connection for each call
     nanoseconds duration{};
     nanoseconds timeout{};  // of one call, from its sending
     std::uint64_t seed = 1;

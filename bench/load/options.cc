@@ -40,6 +40,7 @@ void add_work(CLI::App& command, options& into) {
         ->default_str("warm");
     command.add_option("--path", into.path,
                        "GET this path instead of calling functions, of any HTTP/1.1 server");
+    command.add_flag("--post", into.post, "With --path: POST the input to it");
     command.add_option("--function-id", into.function_id, "Call this function of the server's");
     command.add_option("--function", into.function_file,
                        "Upload this .py file and call it, instead of one that returns its event");
@@ -84,6 +85,9 @@ void add_load(CLI::App& command, options& into) {
         ->check(CLI::Range(0.001, rate_max));
     command.add_flag("--poisson", into.poisson,
                      "With --rate: at random intervals, as independent callers do");
+    command.add_flag("--reconnect", into.reconnect, "A connection for each call, none kept");
+    command.add_option("--calls", into.plan.calls_max,
+                       "End after so many calls, where --duration does not end before");
     command.add_option("-d,--duration", into.duration_s, "Seconds that are measured")
         ->check(CLI::Range(0.1, duration_s_max))
         ->capture_default_str();
@@ -160,6 +164,9 @@ result<> complete(options& chosen) {
     require(!chosen.url.contains("://"), "URL: only http:// is spoken; measure behind the TLS end");
     require(chosen.path.empty() || chosen.path.starts_with('/'), "--path: begin it with /");
     require(chosen.path.empty() || chosen.what == mode::warm, "--path: has no --mode");
+    require(!chosen.post || !chosen.path.empty(), "--post: give --path");
+    require(chosen.plan.calls_max == 0 || chosen.plan.calls_max >= chosen.plan.threads,
+            "--calls: at least as many as --threads");
     require(chosen.function_id.empty() || chosen.what == mode::warm,
             "--function-id: only with --mode warm");
     require(chosen.what != mode::trace || !chosen.traces.empty(), "--mode trace: give --traces");
@@ -183,6 +190,7 @@ result<> complete(options& chosen) {
     const bool independent = chosen.poisson || chosen.what == mode::trace;
     chosen.plan.spacing = independent ? arrivals::spacing::exponential : arrivals::spacing::even;
     chosen.plan.address = chosen.url;
+    chosen.plan.keep_alive = !chosen.reconnect;
     chosen.plan.duration = to_nanoseconds(chosen.duration_s);
     chosen.plan.timeout = to_nanoseconds(chosen.timeout_s);
     return {};

@@ -19,7 +19,8 @@ enum class mode : std::uint8_t { warm, cold, mixed, trace };
 struct options {
     std::string url = "http://127.0.0.1:8080";
     std::string api_key;
-    std::string path;           // GET of this path instead of calls of functions
+    std::string path;           // this path is asked for instead of calls of functions
+    bool post = false;          // by POST with the input, not by GET
     std::string function_id;    // called instead of functions of our own
     std::string function_file;  // uploaded instead of the built-in echo
     std::string input = "{}";   // JSON, or @FILE
@@ -37,6 +38,7 @@ struct options {
     double warm_up_s = 1;
     double timeout_s = 30;
     bool poisson = false;
+    bool reconnect = false;
 
     bool json = false;
     std::string svg;

@@ -120,8 +120,9 @@ std::string describe(const options& chosen) {
             ? format("open loop, %g calls/s%s", plan.rate,
                      plan.spacing == arrivals::spacing::even ? "" : " at random intervals")
             : std::string("closed loop");
-    const std::string target =
-        chosen.path.empty() ? concat(name_of(chosen.what), " calls") : concat("GET ", chosen.path);
+    const std::string target = chosen.path.empty()
+                                   ? concat(name_of(chosen.what), " calls")
+                                   : concat(chosen.post ? "POST " : "GET ", chosen.path);
     return concat(target, " of ", plan.address, ", ", loop, ", ", plan.connections,
                   " connections, ", plan.threads, plan.threads == 1 ? " thread" : " threads");
 }

@@ -79,6 +79,9 @@ std::string server::request(std::string_view method, std::string_view path, std:
     if (!type.empty()) {
         made += concat("content-type: ", type, "\r\ncontent-length: ", body.size(), "\r\n");
     }
+    if (with_headers && chosen_.reconnect) {
+        made += "connection: close\r\n";
+    }
     if (with_headers) {
         for (const std::string& each : chosen_.headers) {
             made += concat(each, "\r\n");
@@ -134,7 +137,9 @@ task<result<std::vector<std::string>>> server::upload_all(std::string source, un
 task<result<workload>> server::prepare() {
     workload made;
     if (!chosen_.path.empty()) {
-        made.repeated.push_back(request("GET", chosen_.path, {}, {}, true));
+        made.repeated.push_back(chosen_.post
+                                    ? request("POST", chosen_.path, json_type, chosen_.input, true)
+                                    : request("GET", chosen_.path, {}, {}, true));
         co_return made;
     }
     made.success = is_async(chosen_) ? queued : succeeded;

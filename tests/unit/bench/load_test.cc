@@ -189,6 +189,27 @@ TEST(load, first_calls_end_the_load_when_they_are_used_up) {
     EXPECT_LT(done->seconds, 60);
 }
 
+TEST(load, no_more_calls_are_made_than_asked_for) {
+    scripted_server server([](std::uint64_t) { return good; });
+    load_plan plan = plan_for(server, seconds(60));
+    plan.calls_max = 5;
+    const auto done = run_load(plan, one_request);
+    ASSERT_TRUE(done);
+    EXPECT_EQ(server.requests(), 5U);
+    EXPECT_EQ(done->connects, 1U);
+}
+
+TEST(load, without_keeping_alive_each_call_has_a_connection) {
+    scripted_server server([](std::uint64_t) { return good; });
+    load_plan plan = plan_for(server, seconds(60));
+    plan.calls_max = 5;
+    plan.keep_alive = false;
+    const auto done = run_load(plan, one_request);
+    ASSERT_TRUE(done);
+    EXPECT_EQ(done->from_sent.count(), 5U);
+    EXPECT_EQ(done->connects, 5U);
+}
+
 TEST(load, a_server_that_is_not_there_is_an_error_of_the_calls) {
     std::string address;
     {
