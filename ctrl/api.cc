@@ -118,7 +118,10 @@ http::response timed_out(const std::string& job_id, const http::request& request
 
 }  // namespace
 
-api::api(parts from, api_options options) : parts_(std::move(from)), options_(std::move(options)) {}
+api::api(parts from, api_options options)
+    : parts_(std::move(from)),
+      options_(std::move(options)),
+      status_(parts_.home, parts_.metrics_text, parts_.unhealthy) {}
 
 template <class Function>
 auto api::at_home(Function function) {
@@ -133,7 +136,7 @@ void api::add(http::router& routes, http::method method, std::string_view patter
 
 void api::add_routes(http::router& routes) {
     using http::method;
-    routes.add(method::get, "/health", [this](http::request& request) { return health(request); });
+    routes.add(method::get, "/health", [this](http::request&) { return status_.health(); });
     add(routes, method::get, "/metrics", &api::metrics);
     add(routes, method::post, "/upload", &api::upload);
     add(routes, method::get, "/functions", &api::list_functions);
@@ -155,7 +158,11 @@ task<http::response> api::guarded(http::request& request, method_handler handle)
     }
     const std::string_view client = request.client().substr(0, request.client().rfind(':'));
     auto decided = co_await at_home([&] { return parts_.limiter.check(client, soon()); });
-    if (decided && !decided->allowed) {
+    if (!decided) {
+        co_return answer(decided.error(),
+                         request);  // it cannot be asked, and is set to refuse then
+    }
+    if (!decided->allowed) {
         const auto wait_s = (decided->retry_after.count() + 999) / 1000;
         http::response refused = http::error_response(
             429, "rate_limited", "Too many requests from this address.", request.id());
@@ -368,26 +375,7 @@ task<http::response> api::status(http::request& request) {
 }
 
 task<http::response> api::metrics(http::request&) {
-    http::response out(200);
-    out.set_content_type("text/plain; version=0.0.4; charset=utf-8");
-    out.append(co_await at_home([&] { return parts_.metrics_text(); }));
-    co_return out;
-}
-
-task<std::string> api::trouble_at_home() {
-    co_return parts_.unhealthy();
-}
-
-task<http::response> api::health(http::request&) {
-    const std::string trouble = co_await at_home([this] { return trouble_at_home(); });
-    json::writer out;
-    out.begin_object();
-    out.member("status", trouble.empty() ? "ok" : "unavailable");
-    if (!trouble.empty()) {
-        out.member("reason", trouble);
-    }
-    out.end_object();
-    co_return http::response::json(trouble.empty() ? 200 : 503, std::move(out).take());
+    return status_.metrics();
 }
 
 }  // namespace hearth::ctrl

@@ -8,6 +8,7 @@
 #include "ctrl/api_key.h"
 #include "ctrl/calls.h"
 #include "ctrl/registry.h"
+#include "ctrl/status_routes.h"
 #include "http/router.h"
 #include "uring/ring.h"
 
@@ -52,7 +53,6 @@ private:
     task<http::response> run(http::request& request);
     task<http::response> status(http::request& request);
     task<http::response> metrics(http::request& request);
-    task<http::response> health(http::request& request);
 
     template <class Function>
     auto at_home(Function function);
@@ -67,10 +67,10 @@ private:
     task<result<>> enqueue_at_home(faas::invocation& call, const std::string& function_id);
     task<result<faas::outcome>> invoke_at_home(const http::request& request, faas::invocation& call,
                                                const std::string& function_id);
-    task<std::string> trouble_at_home();
 
     parts parts_;
     api_options options_;
+    status_routes status_;
 };
 
 }  // namespace hearth::ctrl

@@ -1,6 +1,7 @@
 #include "ctrl/calls.h"
 
 #include "base/log.h"
+#include "ctrl/submission.h"
 
 namespace hearth::ctrl {
 namespace {
@@ -36,11 +37,20 @@ task<result<faas::outcome>> calls::run(faas::invocation call, deadline until) {
         }
         co_return propagate(ended);
     }
+    if (live->end && !faas::is_final(live->end->status)) {
+        ++statistics_.abandoned;  // the invoker was the first to see the deadline
+        co_return fail(errc::deadline_exceeded, "the caller's deadline passed");
+    }
     co_return std::move(live->end);
 }
 
 task<void> calls::execute(std::shared_ptr<live_call> live) {
     live->end = co_await invoker_.invoke(live->call, live->until);
+    if (live->end && live->end->recorded) {
+        unrecorded_.erase(live->call.job_id);  // from now on the log knows better
+        live->ended.set();
+        co_return;
+    }
     faas::invocation_record& kept = live->kept;
     kept.job_id = live->call.job_id;
     kept.request_id = live->call.request_id;
@@ -100,31 +110,7 @@ task<void> calls::record(const live_call& live) {
 }
 
 task<result<>> calls::enqueue(const faas::invocation& call, deadline until) {
-    faas::invocation_record record;
-    record.job_id = call.job_id;
-    record.request_id = call.request_id;
-    record.function_id = call.target->id;
-    record.status = faas::invocation_status::queued;
-    record.created_at = record.updated_at = wall_clock_ms();
-    if (auto created = co_await log_.create(record, until); !created) {
-        co_return created;
-    }
-    auto queued = co_await queue_.enqueue({.job_id = call.job_id,
-                                           .request_id = call.request_id,
-                                           .function_id = call.target->id,
-                                           .event = call.event},
-                                          until);
-    if (!queued) {
-        // The caller is told that the job was not taken; its record must not promise otherwise.
-        record.status = faas::invocation_status::failed;
-        record.end.error_type = faas::error_type::start_failed;
-        record.end.error_message = "not accepted: " + queued.error().message;
-        if (auto withdrawn = co_await log_.finish(record, after(record_wait)); !withdrawn) {
-            log::warning("a refused job's record stays",
-                         {{"jobId", call.job_id}, {"reason", withdrawn.error().message}});
-        }
-    }
-    co_return queued;
+    return submit(log_, queue_, call, 0, until);
 }
 
 task<result<faas::invocation_record>> calls::status(const std::string& job_id, deadline until) {

@@ -26,8 +26,9 @@ public:
     calls(faas::invoker& invoker, faas::invocation_log& log, faas::job_queue& queue)
         : invoker_(invoker), log_(log), queue_(queue) {}
 
-    // The outcome; errc::deadline_exceeded when `until` passes first, errc::limit_exceeded or
-    // errc::unavailable when the call was not taken.
+    // The outcome, recorded by this object unless whoever ran the call does it
+    // (outcome::recorded); errc::deadline_exceeded when `until` passes first, errc::limit_exceeded
+    // or errc::unavailable when the call was not taken.
     task<result<faas::outcome>> run(faas::invocation call, deadline until);
 
     // Durable when it returns.

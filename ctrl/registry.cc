@@ -38,17 +38,25 @@ std::vector<std::string> default_handlers(const faas::function& record, bool pre
 }  // namespace
 
 task<result<shared_function>> registry::get(std::string_view id, deadline until) {
-    if (const auto found = cache_.find(std::string(id)); found != cache_.end()) {
-        co_return found->second;
+    const auto found = cache_.find(std::string(id));
+    if (found != cache_.end() && is_fresh(found->second)) {
+        co_return found->second.content;
     }
     const std::uint64_t seen = changes_;
     auto stored = co_await table_.get(id, until);
     if (!stored) {
+        if (stored.error().code == errc::not_found) {
+            cache_.erase(std::string(id));  // deleted by another controller
+        }
         co_return propagate(stored);
     }
     auto shared = std::make_shared<const faas::function>(std::move(*stored));
     remember(shared, seen);
     co_return shared;
+}
+
+bool registry::is_fresh(const entry& known) const {
+    return stale_after_ == never_stale || steady_clock::now() - known.read_at < stale_after_;
 }
 
 // Into the cache, unless something was updated or deleted since `seen`: the answer to a look-up may
@@ -61,9 +69,9 @@ void registry::remember(const shared_function& what, std::uint64_t seen) {
     if (cache_.size() >= cache_entries_max) {
         cache_.clear();
     }
-    shared_function& slot = cache_[what->id];
-    if (slot == nullptr || slot->revision < what->revision) {
-        slot = what;
+    entry& slot = cache_[what->id];
+    if (slot.content == nullptr || slot.content->revision <= what->revision) {
+        slot = {.content = what, .read_at = steady_clock::now()};
     }
 }
 

@@ -18,9 +18,17 @@ using shared_function = std::shared_ptr<const faas::function>;
 // revisions here. Home ring only.
 class registry {
 public:
+    static constexpr milliseconds never_stale = milliseconds::max();
+
+    // `stale_after`: where several controllers share the table, what one has read is asked for
+    // again after so long, since another may have changed it.
     registry(faas::function_table& table, faas::code_store& store, faas::invoker& invoker,
-             faas::archive_intake& archives)
-        : table_(table), store_(store), invoker_(invoker), archives_(archives) {}
+             faas::archive_intake& archives, milliseconds stale_after = never_stale)
+        : table_(table),
+          store_(store),
+          invoker_(invoker),
+          archives_(archives),
+          stale_after_(stale_after) {}
 
     // errc::not_found.
     task<result<shared_function>> get(std::string_view id, deadline until);
@@ -37,6 +45,11 @@ public:
     task<result<std::size_t>> collect_garbage(deadline until);
 
 private:
+    struct entry {
+        shared_function content;
+        steady_time read_at{};
+    };
+    [[nodiscard]] bool is_fresh(const entry& known) const;
     void remember(const shared_function& what, std::uint64_t seen);
     task<result<>> apply_code(faas::function& record, const function_form& form, deadline until);
 
@@ -44,7 +57,8 @@ private:
     faas::code_store& store_;
     faas::invoker& invoker_;
     faas::archive_intake& archives_;
-    std::unordered_map<std::string, shared_function> cache_;
+    milliseconds stale_after_;
+    std::unordered_map<std::string, entry> cache_;
     std::uint64_t changes_ = 0;  // updates and deletions so far
 };
 

@@ -73,11 +73,7 @@ task<http::response> worker_api::heartbeat(http::request& request) {
     if (!taken) {
         co_return http::error_response(taken.error(), request.id());
     }
-    json::writer out;
-    out.begin_object();
-    out.member("intervalMs", milliseconds(worker_registry::heartbeat_interval).count());
-    out.end_object();
-    co_return http::response::json(200, std::move(out).take());
+    co_return http::response::json(200, std::move(*taken));
 }
 
 task<http::response> worker_api::leave(http::request& request) {
@@ -105,8 +101,17 @@ task<http::response> worker_api::list(http::request& request) {
     co_return http::response::json(200, std::move(out).take());
 }
 
-task<result<>> worker_api::take(faas::worker_report report) {
-    co_return parts_.workers.heard(std::move(report), wall_clock_ms());
+// The answer's body.
+task<result<std::string>> worker_api::take(faas::worker_report report) {
+    if (auto heard = parts_.workers.heard(std::move(report), wall_clock_ms()); !heard) {
+        co_return propagate(heard);
+    }
+    json::writer out;
+    out.begin_object();
+    out.member("intervalMs", parts_.workers.interval().count());
+    parts_.retired.write(out, steady_clock::now());
+    out.end_object();
+    co_return std::move(out).take();
 }
 
 task<bool> worker_api::forget(std::string id) {

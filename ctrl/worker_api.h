@@ -1,6 +1,7 @@
 #pragma once
 
 #include "ctrl/api_key.h"
+#include "ctrl/retirements.h"
 #include "ctrl/worker_registry.h"
 #include "http/router.h"
 #include "uring/ring.h"
@@ -16,6 +17,7 @@ public:
     struct parts {
         uring::ring& home;
         worker_registry& workers;
+        retirements& retired;
         const api_key& worker_token;
         const api_key& operator_key;
     };
@@ -31,7 +33,7 @@ private:
     template <class Function>
     auto at_home(Function function);
     // On the home ring.
-    task<result<>> take(faas::worker_report report);
+    task<result<std::string>> take(faas::worker_report report);
     task<bool> forget(std::string id);
     task<std::vector<worker_registry::entry>> look();
 

@@ -73,7 +73,7 @@ void worker_registry::refresh(epoch_ms now) {
     for (auto each = workers_.begin(); each != workers_.end();) {
         auto& [id, worker] = *each;
         const epoch_ms silent = now - worker.last_seen;
-        if (worker.live && silent >= in_ms(dead_after)) {
+        if (worker.live && silent >= dead_after().count()) {
             worker.live = false;
             log::warning("a worker is silent and counts as dead",
                          {{"worker", id}, {"host", worker.report.host}, {"silentMs", silent}});

@@ -16,8 +16,8 @@ namespace hearth::ctrl {
 // brings back what a restart forgets. Pure but for the time that it is given. One thread.
 class worker_registry {
 public:
-    static constexpr seconds heartbeat_interval{10};  // that workers are told to keep
-    static constexpr seconds dead_after{30};          // without a heartbeat
+    static constexpr milliseconds heartbeat_interval_default{10'000};
+    static constexpr std::int64_t missed_max = 3;  // heartbeats in a row; then it is dead
     // The dead stay listed for so long, for whoever asks what became of them.
     static constexpr seconds forgotten_after{600};
     static constexpr std::size_t workers_max = 10'000;  // more: errc::limit_exceeded
@@ -36,6 +36,12 @@ public:
         std::int64_t sandboxes_busy = 0;
     };
 
+    // `interval` is what workers are told to keep.
+    explicit worker_registry(milliseconds interval = heartbeat_interval_default)
+        : interval_(interval) {}
+    [[nodiscard]] milliseconds interval() const noexcept { return interval_; }
+    [[nodiscard]] milliseconds dead_after() const noexcept { return interval_ * missed_max; }
+
     [[nodiscard]] result<> heard(faas::worker_report report, epoch_ms now);
     // It said that it leaves. Nothing when it is not known.
     void left(std::string_view id);
@@ -46,6 +52,7 @@ public:
 private:
     void refresh(epoch_ms now);
 
+    milliseconds interval_;
     std::map<std::string, entry, std::less<>> workers_;
 };
 

@@ -1,7 +1,8 @@
 // First calls of functions by POST /run, for bench/sandbox/report: each function is called once, a
 // given number at a time, each caller on a kept connection. The functions answer the moment of
-// their first line (time.monotonic_ns()), which is the same clock inside a sandbox as here. Prints
-// one JSON object; the function ids are read from standard input, one per line.
+// their first line (time.monotonic_ns()), which is the same clock inside a sandbox as here. The
+// function ids are read from standard input, one per line. Prints one JSON object; with no callers
+// (0) each function is called as its line comes, and an object is printed for each.
 
 #include <array>
 #include <atomic>
@@ -110,6 +111,15 @@ call_times call(int connection, const std::string& key, const std::string& id) {
             static_cast<double>(end - start) / per_ms};
 }
 
+void call_as_asked(int connection, const std::string& key) {
+    for (std::string id; std::getline(std::cin, id);) {
+        const call_times taken = call(connection, key, id);
+        std::printf("{\"first_line_ms\": %.3f, \"answer_ms\": %.3f}\n", taken.first_line_ms,
+                    taken.answer_ms);
+        std::fflush(stdout);
+    }
+}
+
 void print_list(const char* name, const std::vector<call_times>& times,
                 double call_times::* member) {
     std::printf("\"%s\": [", name);
@@ -128,6 +138,10 @@ int main(int count, char** arguments) {
     const auto port = static_cast<std::uint16_t>(std::atoi(arguments[1]));
     const std::string key = arguments[2];
     const int callers = std::atoi(arguments[3]);
+    if (callers == 0) {
+        call_as_asked(connect_to(port).get(), key);
+        return 0;
+    }
     std::vector<std::string> ids;
     for (std::string line; std::getline(std::cin, line);) {
         ids.push_back(line);

@@ -77,8 +77,10 @@ def prefer_own_modules():
 def initialise(parameters):
     """Imports the handler; returns it and its name. Raises errors.Reported."""
     set_up_environment(parameters)
-    # In a parked sandbox the code was mounted after the first look into the directory.
-    sys.path_importer_cache.pop("/code", None)
+    # The code was mounted after the zygote's look into the directory.
+    finder = sys.path_importer_cache.get("/code")
+    if finder is not None:
+        finder.invalidate_caches()
     os.chdir("/code")
     prefer_own_modules()
     return function.load(parameters["handlers"])

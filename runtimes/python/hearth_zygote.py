@@ -42,6 +42,9 @@ REHEARSALS = 32
 fork_hooks = []
 
 
+zygote_id = os.getpid()
+
+
 def prepare(release_memory, family, modules):
     """`modules` are more to import, with commas. A zygote beside the standard one is there for
     them, and is not without the first; any other that is missing is left out."""
@@ -54,6 +57,7 @@ def prepare(release_memory, family, modules):
     for name in frozenset(sys.modules) - NEEDED - {"bootstrap", __name__}:
         bootstrap.preloaded.setdefault(name.partition(".")[0], []).append(name)
     bootstrap.log_request = bootstrap.logging_setup.install()
+    find_code_directory()
     with_streams_of_a_sandbox()
     bootstrap.log_request("")
     bootstrap.channel.on_idle = release_memory
@@ -63,6 +67,16 @@ def prepare(release_memory, family, modules):
     # The collector never looks at the objects of now again, so that their pages stay shared.
     gc.collect()
     gc.freeze()
+
+
+def find_code_directory():
+    """As an import would: which kind of finder it takes is the same for all functions."""
+    for make_finder in sys.path_hooks:
+        try:
+            sys.path_importer_cache["/code"] = make_finder("/code")
+            return
+        except ImportError:
+            continue
 
 
 def import_wanted(names, needs_first):
@@ -171,9 +185,11 @@ def make_example_call():
 def make_fresh():
     """What two forks of one process would share and must not: the state of every random generator.
 
-    OpenSSL recognises a fork by its process id alone, which is the same in every sandbox."""
+    OpenSSL recognises a fork by its process id alone: it draws a new seed where that is not the
+    zygote's. It is the same in every sandbox, and may be the zygote's in a container."""
     modules = sys.modules
-    modules["ssl"].RAND_add(os.urandom(32), 32.0)
+    if os.getpid() == zygote_id:
+        modules["ssl"].RAND_add(os.urandom(32), 32.0)
     modules["random"].seed()
     uuid = modules["uuid"]
     uuid._node = uuid._last_timestamp = None

@@ -65,6 +65,7 @@ std::string encode(const job_message& message) {
     out.member("jobId", message.content.job_id);
     out.member("requestId", message.content.request_id);
     out.member("functionId", message.content.function_id);
+    out.member("callerDeadline", message.content.caller_deadline);
     out.member("attemptsBefore", message.attempts_before);
     out.member("settled", message.settled);
     out.member("eventBlob", message.event_blob);
@@ -96,6 +97,7 @@ result<job_message> decode_job_message(std::string_view body) {
         into = text;
     };
     read("v", version);
+    read("callerDeadline", out.content.caller_deadline);
     read("attemptsBefore", out.attempts_before);
     read("settled", out.settled);
     read("eventBytes", bytes);

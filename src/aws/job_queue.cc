@@ -166,6 +166,7 @@ task<result<std::vector<faas::job_delivery>>> job_queue::poll_for(std::size_t ma
 
 task<void> job_queue::poll(std::shared_ptr<polling> what) {
     ++counts_.polls;
+    ++polling_;
     what->jobs =
         co_await poll_once(what->max, what->visibility, what->wait, after(what->wait + poll_extra));
     polls_free_.release();
@@ -173,6 +174,17 @@ task<void> job_queue::poll(std::shared_ptr<polling> what) {
         co_await give_back_unwanted(std::move(*what->jobs));
     }
     what->done.set();
+    --polling_;
+    poll_ended_.notify_all();
+}
+
+task<result<>> job_queue::finish_polls(deadline until) {
+    while (polling_ > 0) {
+        if (auto ended = co_await poll_ended_.wait(until); !ended) {
+            co_return propagate(ended);
+        }
+    }
+    co_return result<>{};
 }
 
 task<result<std::vector<faas::job_delivery>>> job_queue::poll_once(std::size_t max,

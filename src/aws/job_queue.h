@@ -14,6 +14,7 @@
 #include "aws/sqs.h"
 #include "coro/scope.h"
 #include "coro/semaphore.h"
+#include "coro/wait_list.h"
 #include "faas/ports.h"
 
 namespace hearth::aws {
@@ -44,7 +45,8 @@ struct job_queue_settings {
 // faas::attempts_max.
 //
 // A long poll is never cut off, since SQS may just be handing out a job on it: when its caller is
-// gone, what it brings is returned to the queue at once and uncounted. Ring thread only.
+// gone, what it brings is returned to the queue at once and uncounted; finish_polls() waits for
+// that at the end. Ring thread only.
 class job_queue final : public faas::job_queue {
 public:
     struct statistics {
@@ -60,6 +62,10 @@ public:
     // Everything below needs it to be running, until stopped; then it is errc::closed. Stop it
     // after the last receive() has ended: long polls that are under way are cut off then.
     task<void> run();
+    // Waits until no long poll is under way any more, and what they brought for nobody is back in
+    // the queue: a job that SQS hands out on a poll that was cut off is invisible until its
+    // visibility timeout. errc::deadline_exceeded. After the last receive(), before the stop.
+    task<result<>> finish_polls(deadline until);
 
     task<result<>> enqueue(const faas::job& content, deadline until) override;
     task<result<std::vector<faas::job_delivery>>> receive(std::size_t max, milliseconds visibility,
@@ -128,6 +134,8 @@ private:
     batcher<std::string> removals_;
     batcher<sqs::visibility_change> changes_;
     semaphore polls_free_;
+    std::size_t polling_ = 0;  // polls that are under way, or return what they brought
+    wait_list poll_ended_;
     scope background_;  // polls, and removals of blobs
     bool running_ = false;
     held_map held_;                                               // by receipt

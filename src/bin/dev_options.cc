@@ -6,31 +6,17 @@
 #include <vector>
 
 #include <CLI/CLI.hpp>
-#include <sys/sysinfo.h>
 #include <unistd.h>
 
 #include "base/concat.h"
 #include "base/ids.h"
 #include "base/log.h"
+#include "log_level.h"
 
 namespace hearth {
 namespace {
 
-constexpr std::int64_t memory_budget_mb_min = 128;
-
-// A parked sandbox costs about 1.5 MB, so all of them some 1.5 % of the budget. More than 192 would
-// crowd the slots. One that executed Python, as it does unless all share a zygote, costs several
-// times that: of those there is the least number.
-constexpr std::int64_t budget_mb_per_parked = 96;
-constexpr std::int64_t parked_least = 4;
-constexpr std::int64_t parked_most = 192;
 constexpr std::uint64_t recycle_calls_max = 1'000'000'000'000;  // as good as never
-
-std::int64_t host_memory_mb() {
-    struct sysinfo info{};
-    ::sysinfo(&info);
-    return static_cast<std::int64_t>(info.totalram * info.mem_unit >> 20);
-}
 
 std::string default_data_dir() {
     if (::geteuid() == 0) {
@@ -57,7 +43,7 @@ void add_seconds(CLI::App& command, const std::string& name, seconds& into,
         ->default_str(std::to_string(into.count()));
 }
 
-void add_zygote_mode(CLI::App& command, dev_options& into) {
+void add_zygote_mode(CLI::App& command, sandbox_options& into) {
     using sandbox::zygote_mode;
     std::map<std::string, zygote_mode> modes;
     std::vector<std::string> names;
@@ -95,7 +81,7 @@ void add_zygote_mode(CLI::App& command, dev_options& into) {
         ->default_str(std::to_string(into.zygote_idle.count()));
 }
 
-void add_zygote_options(CLI::App& command, dev_options& into) {
+void add_zygote_options(CLI::App& command, sandbox_options& into) {
     add_zygote_mode(command, into);
     command
         .add_option("--zygote-forks", into.zygote_forks,
@@ -121,14 +107,14 @@ void add_zygote_options(CLI::App& command, dev_options& into) {
 }  // namespace
 
 void add_dev_options(CLI::App& command, dev_options& into) {
-    command.add_option("--listen", into.listen, "Numeric address to listen on")
+    command.add_option("--listen", into.entrance.listen, "Numeric address to listen on")
         ->envname("HEARTH_LISTEN")
         ->type_name("ADDRESS")
         ->capture_default_str();
-    command.add_option("--port", into.port, "Port to listen on; 0 takes a free one")
+    command.add_option("--port", into.entrance.port, "Port to listen on; 0 takes a free one")
         ->envname("PORT")
         ->capture_default_str();
-    command.add_option("--port-file", into.port_file,
+    command.add_option("--port-file", into.entrance.port_file,
                        "File that receives the port once the server listens");
     command
         .add_option("--data-dir", into.data_dir,
@@ -140,15 +126,19 @@ void add_dev_options(CLI::App& command, dev_options& into) {
                     "Key that callers send; a random one is made and printed when it is missing. "
                     "Others can see an option: prefer the variable")
         ->envname("INFRA_API_KEY");
-    command.add_option("--threads", into.threads, "Threads that serve connections, one ring each")
+    command
+        .add_option("--threads", into.entrance.threads,
+                    "Threads that serve connections, one ring each")
         ->envname("HEARTH_THREADS")
         ->check(CLI::Range(1, 64))
         ->capture_default_str();
     command
-        .add_option("--memory-budget", into.memory_budget_mb,
+        .add_option("--memory-budget", into.sandboxes.memory_budget_mb,
                     "For all sandboxes together, in MB [three quarters of the host's]")
         ->envname("HEARTH_MEMORY_BUDGET_MB");
-    command.add_option("--concurrency", into.concurrency_max, "Sandboxes of one function at most")
+    command
+        .add_option("--concurrency", into.sandboxes.concurrency_max,
+                    "Sandboxes of one function at most")
         ->envname("HEARTH_CONCURRENCY")
         ->check(CLI::Range(1, 1000))
         ->capture_default_str();
@@ -164,71 +154,68 @@ void add_dev_options(CLI::App& command, dev_options& into) {
         ->capture_default_str();
     add_seconds(command, "--grace", into.grace, "HEARTH_GRACE_SECONDS",
                 "How long running calls may finish after SIGTERM");
-    add_seconds(command, "--idle-ttl", into.idle_ttl, "HEARTH_IDLE_TTL_SECONDS",
+    add_seconds(command, "--idle-ttl", into.sandboxes.idle_ttl, "HEARTH_IDLE_TTL_SECONDS",
                 "How long a sandbox stays warm without a call");
-    add_seconds(command, "--freeze-after", into.freeze_after, "HEARTH_FREEZE_AFTER_SECONDS",
+    add_seconds(command, "--freeze-after", into.sandboxes.freeze_after,
+                "HEARTH_FREEZE_AFTER_SECONDS",
                 "How long an idle sandbox's processes go on running; 0 never stops them");
     command
-        .add_option("--recycle-calls", into.recycle_calls,
+        .add_option("--recycle-calls", into.sandboxes.recycle_calls,
                     "Calls after which a sandbox is replaced")
         ->envname("HEARTH_RECYCLE_CALLS")
         ->check(CLI::Range(std::uint64_t{1}, recycle_calls_max))
         ->capture_default_str();
-    add_seconds(command, "--recycle-age", into.recycle_age, "HEARTH_RECYCLE_AGE_SECONDS",
+    add_seconds(command, "--recycle-age", into.sandboxes.recycle_age, "HEARTH_RECYCLE_AGE_SECONDS",
                 "Age at which a sandbox is replaced after its call");
     command
-        .add_option("--cpu-floor", into.cpu_floor_millis,
+        .add_option("--cpu-floor", into.sandboxes.cpu_floor_millis,
                     "The least CPU that a function may use, in thousandths of a processor; beyond "
                     "it memoryMb / 1769 processors")
         ->envname("HEARTH_CPU_FLOOR_MILLIS")
         ->check(CLI::Range(sandbox::cpu_millis_min, sandbox::cpu_millis_max))
         ->capture_default_str();
     command
-        .add_option("--parked", into.parked,
+        .add_option("--parked", into.sandboxes.parked,
                     "Sandboxes that wait ready for a function; one for each 96 MB of the memory "
                     "budget, 4 to 192, unless set; 4 where functions share no zygote")
         ->envname("HEARTH_PARKED")
         ->check(CLI::Range(0U, sandbox::parked_max));
-    command.add_option("--shells", into.shells, "Sandboxes that wait ready but for Python")
+    command
+        .add_option("--shells", into.sandboxes.shells, "Sandboxes that wait ready but for Python")
         ->envname("HEARTH_SHELLS")
         ->check(CLI::Range(0U, sandbox::shells_max))
         ->capture_default_str();
-    add_zygote_options(command, into);
-    command.add_option("--slots", into.slots, "Sandboxes that can live at once")
+    add_zygote_options(command, into.sandboxes);
+    command.add_option("--slots", into.sandboxes.slots, "Sandboxes that can live at once")
         ->envname("HEARTH_SLOTS")
         ->check(CLI::Range(1U, sandbox::slots_max))
         ->capture_default_str();
-    command.add_flag("--allow-no-limits", into.allow_no_limits,
+    command.add_flag("--allow-no-limits", into.sandboxes.allow_no_limits,
                      "Start even where the kernel cannot limit memory and processes");
     command.add_option("--log-level", into.log_level, "debug, info, warning or error")
         ->envname("HEARTH_LOG_LEVEL")
-        ->check(CLI::IsMember({"debug", "info", "warning", "error"}))
+        ->check(CLI::IsMember(log_level_names()))
         ->capture_default_str();
-    command.add_option("--tls-cert", into.tls_certificate, "PEM certificate chain: serve TLS")
+    command
+        .add_option("--tls-cert", into.entrance.tls_certificate, "PEM certificate chain: serve TLS")
         ->envname("HEARTH_TLS_CERT");
-    command.add_option("--tls-key", into.tls_key, "PEM key of that certificate")
+    command.add_option("--tls-key", into.entrance.tls_key, "PEM key of that certificate")
         ->envname("HEARTH_TLS_KEY");
 }
 
 result<> complete_dev_options(dev_options& options) {
     std::string problems;
-    if (options.tls_certificate.empty() != options.tls_key.empty()) {
+    if (options.entrance.tls_certificate.empty() != options.entrance.tls_key.empty()) {
         problems += "\n  HEARTH_TLS_CERT and HEARTH_TLS_KEY: set both or neither";
     }
-    if (options.memory_budget_mb == 0) {
-        options.memory_budget_mb = std::max(host_memory_mb() * 3 / 4, memory_budget_mb_min);
-    } else if (options.memory_budget_mb < memory_budget_mb_min) {
+    if (options.sandboxes.memory_budget_mb != 0 &&
+        options.sandboxes.memory_budget_mb < memory_budget_mb_min) {
         problems += concat("\n  --memory-budget: at least ", memory_budget_mb_min);
     }
     if (!problems.empty()) {
         return fail(errc::invalid_argument, "settings:" + problems);
     }
-    if (!options.parked) {
-        const bool forked = options.zygote == sandbox::zygote_mode::shared;
-        options.parked = static_cast<std::uint32_t>(
-            std::clamp(forked ? options.memory_budget_mb / budget_mb_per_parked : parked_least,
-                       parked_least, parked_most));
-    }
+    complete_sandbox_options(options.sandboxes);
     if (options.data_dir.empty()) {
         options.data_dir = default_data_dir();
     }
@@ -237,14 +224,7 @@ result<> complete_dev_options(dev_options& options) {
         std::fprintf(stderr, "No API key was set; for this run it is %s\n",
                      options.api_key.c_str());
     }
-    constexpr std::array levels{
-        std::pair{"debug", log::level::debug}, std::pair{"info", log::level::info},
-        std::pair{"warning", log::level::warning}, std::pair{"error", log::level::error}};
-    for (const auto& [name, level] : levels) {
-        if (options.log_level == name) {
-            log::set_level(level);
-        }
-    }
+    log::set_level(level_named(options.log_level));
     return {};
 }
 

@@ -2,15 +2,11 @@
 
 #include <csignal>
 #include <memory>
-#include <vector>
 
 #include <prometheus/gauge.h>
 #include <prometheus/text_serializer.h>
-#include <unistd.h>
 
-#include "base/concat.h"
 #include "base/log.h"
-#include "coro/when_all.h"
 #include "ctrl/api.h"
 #include "ctrl/http_metrics.h"
 #include "embedded/code_store.h"
@@ -23,8 +19,8 @@
 #include "embedded/result_bus.h"
 #include "faas/confined_intake.h"
 #include "groundwork.h"
+#include "http_front.h"
 #include "ring_gauges.h"
-#include "shard.h"
 #include "worker/intake.h"
 #include "worker/worker.h"
 
@@ -48,8 +44,6 @@ public:
 
 private:
     task<result<>> recover();
-    task<void> watch_signals(event& stopping);
-    task<void> log_tasks();
     task<void> watch_worker(event& stopping);
     task<void> expire_records();
     task<void> shut_down();
@@ -81,8 +75,7 @@ private:
     ctrl::http_metrics http_metrics_{registry_};
     ring_gauges ring_gauges_{registry_};
     http::router routes_;
-    std::vector<std::unique_ptr<shard>> shards_;
-    std::vector<std::unique_ptr<shard_thread>> threads_;
+    std::unique_ptr<http_front> front_;
     bool draining_ = false;
     bool failed_ = false;
 };
@@ -95,12 +88,12 @@ dev_server::dev_server(const dev_options& options, groundwork& ground, uring::ri
       key_(options.api_key) {}
 
 result<> dev_server::open() {
-    auto database = embedded::database::open(options_.data_dir + "/hearth.db");
+    auto database = embedded::database::open(ground_.data_dir + "/hearth.db");
     if (!database) {
         return propagate(database);
     }
     database_ = std::move(*database);
-    auto store = embedded::code_store::open(options_.data_dir + "/code", blocking_);
+    auto store = embedded::code_store::open(ground_.data_dir + "/code", blocking_);
     if (!store) {
         return propagate(store);
     }
@@ -113,15 +106,10 @@ result<> dev_server::open() {
     functions_ = std::make_unique<embedded::function_table>(*database_);
     queue_ = std::make_unique<embedded::job_queue>(*database_);
     log_ = std::make_unique<embedded::invocation_log>(*database_);
-    auto made = worker::worker::create(
-        home_, std::move(ground_.sandboxes), *store_, *archives_, blocking_, registry_,
-        {.dispatch = {.memory_budget_mb = options_.memory_budget_mb,
-                      .concurrency_max = options_.concurrency_max,
-                      .idle_ttl = options_.idle_ttl,
-                      .freeze_after = options_.freeze_after,
-                      .recycling = {.calls = options_.recycle_calls, .age = options_.recycle_age},
-                      .cpu_floor_millis = options_.cpu_floor_millis},
-         .code_folder = options_.data_dir + "/unpacked"});
+    auto made = worker::worker::create(home_, std::move(ground_.sandboxes), *store_, *archives_,
+                                       blocking_, registry_,
+                                       {.dispatch = dispatcher_options_of(options_.sandboxes),
+                                        .code_folder = ground_.data_dir + "/unpacked"});
     if (!made) {
         return propagate(made);
     }
@@ -143,12 +131,9 @@ result<> dev_server::open() {
                              [this] {
                                  return unhealthy();
                              }},
-        ctrl::api_options{.temporary_folder = options_.data_dir});
+        ctrl::api_options{.temporary_folder = ground_.data_dir});
     api_->add_routes(routes_);
-    for (unique_fd& each : ground_.listening) {
-        shards_.push_back(std::make_unique<shard>(
-            std::move(each), routes_, http::server_options{.tls = ground_.tls}, http_metrics_));
-    }
+    front_ = std::make_unique<http_front>(home_, ground_.door, routes_, http_metrics_);
     return {};
 }
 
@@ -178,23 +163,15 @@ task<int> dev_server::run() {
     event stopping;
     scope tasks;
     scope jobs;
-    tasks.spawn(watch_signals(stopping));
+    tasks.spawn(watch_signals(ground_.signals, *front_, stopping));
     tasks.spawn(watch_worker(stopping));
     tasks.spawn(expire_records());
     jobs.spawn(intake_->run());
-    jobs.spawn(shards_.front()->serve(home_));
-    for (std::size_t i = 1; i < shards_.size(); ++i) {
-        auto thread = shard_thread::start(*shards_[i]);
-        if (!thread) {
-            log::error("a thread cannot serve", {{"reason", thread.error().message}});
-            failed_ = true;
-            stopping.set();
-            shards_.resize(i);
-            break;
-        }
-        threads_.push_back(std::move(*thread));
+    if (auto serving = co_await front_->start(jobs); !serving) {
+        log::error("a thread cannot serve", {{"reason", serving.error().message}});
+        failed_ = true;
+        stopping.set();
     }
-    co_await sleep_until(steady_clock::now());  // the first shard has begun
     announce();
     [[maybe_unused]] const auto stopped = co_await stopping.wait();
     co_await shut_down();
@@ -203,27 +180,17 @@ task<int> dev_server::run() {
     co_await archives_->finish();
     tasks.request_stop();
     co_await tasks.join();
-    for (auto& each : threads_) {
-        each->join();
-    }
+    front_->join();
     log::info("stopped");
     co_return failed_ ? 1 : 0;
 }
 
 void dev_server::announce() {
-    const bool v6 = options_.listen.contains(':');
-    const std::string url = concat(ground_.tls ? "https" : "http", "://", v6 ? "[" : "",
-                                   options_.listen, v6 ? "]:" : ":", ground_.port);
-    log::info("listening", {{"url", url},
-                            {"dataDir", options_.data_dir},
-                            {"threads", options_.threads},
-                            {"memoryBudgetMb", options_.memory_budget_mb}});
-    if (ground_.port_file) {
-        const std::string line = concat(ground_.port, "\n");
-        if (::write(ground_.port_file.get(), line.data(), line.size()) < 0) {
-            log::warning("the port file cannot be written", {{"port", ground_.port}});
-        }
-    }
+    log::info("listening", {{"url", ground_.door.url},
+                            {"dataDir", ground_.data_dir},
+                            {"threads", options_.entrance.threads},
+                            {"memoryBudgetMb", options_.sandboxes.memory_budget_mb}});
+    ground_.door.announce_port();
 }
 
 // In the order in which work flows: no new requests and jobs, then the calls, then the sandboxes.
@@ -242,39 +209,8 @@ task<void> dev_server::shut_down() {
 }
 
 task<void> dev_server::drain_connections(deadline until, event& answered) {
-    std::vector<task<bool>> drains;
-    drains.reserve(shards_.size());
-    for (auto& each : shards_) {
-        drains.push_back(each->drain(until));
-    }
-    co_await when_all(std::move(drains));
+    co_await front_->drain(until);
     answered.set();
-}
-
-task<void> dev_server::watch_signals(event& stopping) {
-    for (;;) {
-        auto signal = co_await ground_.signals.next(never);
-        if (!signal) {
-            co_return;
-        }
-        if (*signal == SIGUSR1) {
-            co_await log_tasks();
-        } else if (!stopping.is_set()) {
-            stopping.set();
-        } else if (*signal == SIGINT) {
-            log::warning("interrupted again: leaving at once");
-            ::_exit(128 + SIGINT);  // hearth-sandboxd cleans up behind us
-        }
-    }
-}
-
-task<void> dev_server::log_tasks() {
-    for (std::size_t i = 0; i < shards_.size(); ++i) {
-        if (i > 0 && draining_) {
-            co_return;  // the other threads may have ended; the first is this one
-        }
-        log::info("tasks", {{"thread", i}, {"tree", co_await shards_[i]->dump_tasks()}});
-    }
 }
 
 task<void> dev_server::watch_worker(event& stopping) {
@@ -296,13 +232,7 @@ task<void> dev_server::expire_records() {
 
 task<std::string> dev_server::metrics_text() {
     worker_->refresh_gauges();
-    ring_gauges_.begin();
-    for (auto& each : shards_) {
-        ring_gauges_.add(co_await each->measure());
-        if (draining_) {
-            break;  // the other threads may have ended; the first is this one
-        }
-    }
+    co_await front_->measure(ring_gauges_);
     auto depth = co_await queue_->measure(after(start_wait));
     ring_gauges_.set_jobs(depth ? *depth : faas::job_queue::depth{}, intake_->statistics());
     ring_gauges_.set_calls(calls_->statistics(), calls_->live());
@@ -324,7 +254,11 @@ result<int> run_dev_server(dev_options options) {
     }
     // Whoever reads the log may leave; a lost line is no reason to end.
     ::signal(SIGPIPE, SIG_IGN);
-    auto ground = lay_groundwork(options);
+    auto ground = lay_groundwork({.name = "dev",
+                                  .data_dir = options.data_dir,
+                                  .folders = {"code", "unpacked"},
+                                  .door = options.entrance,
+                                  .sandboxes = options.sandboxes});
     if (!ground) {
         return propagate(ground);
     }

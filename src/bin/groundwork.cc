@@ -11,7 +11,6 @@
 #include "faas/confined_intake.h"
 #include "http/options.h"
 #include "installation.h"
-#include "listeners.h"
 #include "privileges.h"
 #include "worker/code_cache.h"
 
@@ -37,66 +36,31 @@ result<unique_fd> lock_data_folder(const std::string& folder) {
 }
 
 // The same folder has the same name after a restart, so that what a killed process left is found.
-std::string instance_name(int data_folder) {
+std::string instance_name(std::string_view program, int data_folder) {
     struct stat status{};
     ::fstat(data_folder, &status);
-    return concat("dev-", status.st_dev, "-", status.st_ino);
+    return concat(program, "-", status.st_dev, "-", status.st_ino);
 }
 
-result<unique_fd> open_port_file(const std::string& path) {
-    if (path.empty()) {
-        return unique_fd();
+// Made where missing, and canonical.
+result<std::string> prepare_folders(const groundwork_plan& plan, const service_user& user) {
+    if (auto ready = prepare_folder(plan.data_dir, user); !ready) {
+        return propagate(ready);
     }
-    unique_fd fd(::open(path.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
-    if (!fd) {
-        return fail_errno(concat("cannot write --port-file ", path));
-    }
-    return fd;
-}
-
-}  // namespace
-
-result<groundwork> lay_groundwork(dev_options& options) {
-    auto installed = find_installation();
-    if (!installed) {
-        return propagate(installed);
-    }
-    // Sandboxes read the unpacked code under ids of their own; what is private is in a 0700 folder.
-    ::umask(S_IWGRP | S_IWOTH);
-    provide_open_files(http::server_options{}.connections_max * options.threads +
-                           open_files_per_sandbox * options.slots + open_files_besides);
-    const service_user user = find_service_user();
-    for (const char* folder : {"", "/code", "/unpacked"}) {
-        if (auto ready = prepare_folder(options.data_dir + folder, user); !ready) {
+    for (const auto& each : plan.folders) {
+        if (auto ready = prepare_folder(concat(plan.data_dir, "/", each), user); !ready) {
             return propagate(ready);
         }
     }
-    options.data_dir = std::filesystem::canonical(options.data_dir);
-    auto lock = lock_data_folder(options.data_dir);
-    if (!lock) {
-        return propagate(lock);
-    }
-    std::shared_ptr<const net::tls_context> tls;
-    if (!options.tls_certificate.empty()) {
-        auto made = net::tls_context::for_server(options.tls_certificate, options.tls_key);
-        if (!made) {
-            return propagate(made);
-        }
-        tls = std::move(*made);
-    }
-    // Now, since the service's user may not reach the program's folder.
-    auto unpacker = faas::confined_intake::open_program(installed->unpacker);
-    if (!unpacker) {
-        return propagate(unpacker);
-    }
-    auto port_file = open_port_file(options.port_file);
-    if (!port_file) {
-        return propagate(port_file);
-    }
-    auto sandboxes = sandbox::client::launch(
-        {.program = installed->sandboxd,
-         .instance = instance_name(lock->get()),
-         .runtime_dir = installed->python_runtime,
+    return std::filesystem::canonical(plan.data_dir).string();
+}
+
+result<sandbox::client> launch_sandboxd(const installation& installed, const std::string& instance,
+                                        const sandbox_options& options) {
+    return sandbox::client::launch(
+        {.program = installed.sandboxd,
+         .instance = instance,
+         .runtime_dir = installed.python_runtime,
          .slots = options.slots,
          .parked = *options.parked,
          .shells = options.shells,
@@ -110,23 +74,54 @@ result<groundwork> lay_groundwork(dev_options& options) {
          .numpy_modules = options.numpy_modules,
          .allow_no_limits = options.allow_no_limits},
         after(start_wait));
+}
+
+}  // namespace
+
+result<uring::signal_watch> hear_signals() {
+    return uring::signal_watch::create({SIGTERM, SIGINT, SIGUSR1});
+}
+
+result<groundwork> lay_groundwork(const groundwork_plan& plan) {
+    auto installed = find_installation();
+    if (!installed) {
+        return propagate(installed);
+    }
+    // Sandboxes read the unpacked code under ids of their own; what is private is in a 0700 folder.
+    ::umask(S_IWGRP | S_IWOTH);
+    provide_open_files(http::server_options{}.connections_max * plan.door.threads +
+                       open_files_per_sandbox * plan.sandboxes.slots + open_files_besides);
+    const service_user user = find_service_user();
+    auto data_dir = prepare_folders(plan, user);
+    if (!data_dir) {
+        return propagate(data_dir);
+    }
+    auto lock = lock_data_folder(*data_dir);
+    if (!lock) {
+        return propagate(lock);
+    }
+    // Now, since the service's user may not reach the program's folder.
+    auto unpacker = faas::confined_intake::open_program(installed->unpacker);
+    if (!unpacker) {
+        return propagate(unpacker);
+    }
+    auto door = open_entrance(plan.door);
+    if (!door) {
+        return propagate(door);
+    }
+    auto sandboxes =
+        launch_sandboxd(*installed, instance_name(plan.name, lock->get()), plan.sandboxes);
     if (!sandboxes) {
         return propagate(sandboxes);
     }
-    auto signals = uring::signal_watch::create({SIGTERM, SIGINT, SIGUSR1});
+    auto signals = hear_signals();
     if (!signals) {
         return propagate(signals);
     }
-    auto listening = open_listeners(options);
-    if (!listening) {
-        return propagate(listening);
-    }
-    groundwork ground{.data_lock = std::move(*lock),
-                      .port_file = std::move(*port_file),
+    groundwork ground{.data_dir = std::move(*data_dir),
+                      .data_lock = std::move(*lock),
                       .unpacker = std::move(*unpacker),
-                      .listening = std::move(listening->sockets),
-                      .port = listening->port,
-                      .tls = std::move(tls),
+                      .door = std::move(*door),
                       .sandboxes = std::move(*sandboxes),
                       .signals = std::move(*signals)};
     if (auto dropped = drop_privileges(user); !dropped) {

@@ -1,32 +1,43 @@
 #pragma once
 
-#include <cstdint>
-#include <memory>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/result.h"
 #include "base/unique_fd.h"
-#include "dev_options.h"
-#include "net/tls.h"
+#include "entrance.h"
 #include "sandbox/client.h"
+#include "sandbox_options.h"
 #include "uring/signals.h"
 
 namespace hearth {
 
 // What must be done before privileges are dropped and threads exist.
 struct groundwork {
+    std::string data_dir;  // absolute
     unique_fd data_lock;
-    unique_fd port_file;
     unique_fd unpacker;  // the program hearth-unpack
-    std::vector<unique_fd> listening;
-    std::uint16_t port = 0;
-    std::shared_ptr<const net::tls_context> tls;
+    entrance door;
     sandbox::client sandboxes;
     uring::signal_watch signals;
 };
 
-// Takes the data folder, starts hearth-sandboxd, opens what only root may open, and then gives up
-// root. `options.data_dir` becomes absolute.
-[[nodiscard]] result<groundwork> lay_groundwork(dev_options& options);
+struct groundwork_plan {
+    // The same program on the same data folder finds what a killed one left: the first part of the
+    // name that its sandboxes go by on this host.
+    std::string_view name;
+    std::string data_dir;
+    std::vector<std::string> folders;  // below it: "code"
+    const entrance_options& door;
+    const sandbox_options& sandboxes;
+};
+
+// Takes the data folder, opens what only root may open, starts hearth-sandboxd, and then gives up
+// root.
+[[nodiscard]] result<groundwork> lay_groundwork(const groundwork_plan& plan);
+
+// The signals that a program hears. While there is one thread.
+[[nodiscard]] result<uring::signal_watch> hear_signals();
 
 }  // namespace hearth

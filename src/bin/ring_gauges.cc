@@ -53,6 +53,13 @@ void ring_gauges::set_jobs(const faas::job_queue::depth& depth,
     set("hearth_jobs", depth_help, number(depth.visible), {{"state", "visible"}});
     set("hearth_jobs", depth_help, number(depth.in_flight), {{"state", "in_flight"}});
     set("hearth_jobs", depth_help, number(depth.dead), {{"state", "dead"}});
+    set_job_events(jobs);
+}
+
+void ring_gauges::set_job_events(const worker::intake_statistics& jobs) {
+    constexpr auto number = [](auto value) {
+        return static_cast<double>(value);
+    };
     const char* events_help = "What became of deliveries since the start";
     set("hearth_job_events", events_help, number(jobs.received), {{"event", "received"}});
     set("hearth_job_events", events_help, number(jobs.succeeded), {{"event", "succeeded"}});

@@ -19,6 +19,7 @@ public:
     void begin() noexcept { sum_ = {}; }
     void add(const shard::load& load);
     void set_jobs(const faas::job_queue::depth& depth, const worker::intake_statistics& jobs);
+    void set_job_events(const worker::intake_statistics& jobs);
     void set_calls(const ctrl::calls_statistics& calls, std::size_t live);
 
 private:

@@ -80,7 +80,7 @@ struct candidate {
 
 result<std::optional<candidate>> first_visible(connection& db, epoch_ms now) {
     statement rows = db.query(
-        "SELECT sequence, job_id, request_id, function_id, attempts FROM jobs"
+        "SELECT sequence, job_id, request_id, function_id, attempts, caller_deadline FROM jobs"
         " WHERE state = 0 AND visible_at <= ?1 ORDER BY visible_at, sequence LIMIT 1",
         now);
     const auto row = rows.step();
@@ -96,6 +96,7 @@ result<std::optional<candidate>> first_visible(connection& db, epoch_ms now) {
     found.delivery.content.request_id = rows.text(2);
     found.delivery.content.function_id = rows.text(3);
     found.delivery.attempts = rows.integer(4) + 1;
+    found.delivery.content.caller_deadline = rows.integer(5);
     return found;
 }
 
@@ -144,9 +145,9 @@ result<> insert(connection& db, const faas::job& content, epoch_ms now, std::int
                     concat("the job queue holds ", jobs_max, " jobs, the most: try again later"));
     }
     auto stored = db.execute(
-        "INSERT INTO jobs (job_id, request_id, function_id, state, attempts, visible_at)"
-        " VALUES (?1, ?2, ?3, 0, 0, ?4)",
-        content.job_id, content.request_id, content.function_id, now);
+        "INSERT INTO jobs (job_id, request_id, function_id, state, attempts, visible_at,"
+        " caller_deadline) VALUES (?1, ?2, ?3, 0, 0, ?4, ?5)",
+        content.job_id, content.request_id, content.function_id, now, content.caller_deadline);
     if (!stored) {
         if (stored.error().code == errc::conflict) {
             return fail(errc::conflict, concat("job ", content.job_id, " is queued already"));

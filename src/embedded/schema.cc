@@ -109,6 +109,10 @@ PRAGMA user_version = 1;
                                                         R"sql(
 ALTER TABLE invocations ADD COLUMN cpu_ms REAL NOT NULL DEFAULT 0;
 PRAGMA user_version = 2;
+)sql",
+                                                        R"sql(
+ALTER TABLE jobs ADD COLUMN caller_deadline INTEGER NOT NULL DEFAULT 0;
+PRAGMA user_version = 3;
 )sql"};
 static_assert(application_id == 1213355080);
 

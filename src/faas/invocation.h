@@ -50,6 +50,9 @@ struct outcome {
     failure_kind failure = failure_kind::none;  // not kept in records
     // The function never began: another attempt cannot run it twice.
     bool not_started = false;
+    // Whoever ran the call records it, under its job id; nobody else may. Not kept in records. Then
+    // `status` may also be one that is not final: the caller's deadline passed first.
+    bool recorded = false;
 };
 
 // What is known of a job at any time; the body of GET /status/:jobId.

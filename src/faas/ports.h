@@ -50,6 +50,10 @@ struct job {
     std::string request_id;
     std::string function_id;
     std::string event;  // JSON text
+    // A synchronous call that came here because nobody could take it at once: its caller waits
+    // until this moment, after which it is not begun any more, and its failure is an answer, not a
+    // reason to try again. 0: a job.
+    epoch_ms caller_deadline = 0;
 };
 
 // A delivered job. It is invisible to others until its visibility timeout and comes back after that
@@ -145,6 +149,9 @@ public:
     virtual task<result<>> publish(const invocation_record& record, deadline until) = 0;
     // Waits for the job's end from the moment of the call. errc::deadline_exceeded.
     virtual task<result<invocation_record>> wait(std::string_view job_id, deadline until) = 0;
+    // Whether news come through at the moment. Where they do not, a waiter had better look into
+    // the invocation log as well. One in memory always does.
+    [[nodiscard]] virtual bool is_up() const noexcept { return true; }
 };
 
 struct rate_decision {
@@ -168,7 +175,8 @@ public:
     // Always ends in an outcome, unless no attempt was made: errc::limit_exceeded when the
     // function's or the host's queue is full, errc::unavailable while draining. When `until`
     // passes: before the start errc::deadline_exceeded; after it the invocation goes on to its own
-    // timeout and `until` has no effect (the caller races it against its own deadline).
+    // timeout and `until` has no effect (the caller races it against its own deadline). One that
+    // hands the call on to others who record it answers then with an outcome that is not final.
     virtual task<result<outcome>> invoke(const invocation& call, deadline until) = 0;
     // Sandboxes of older revisions of this function end: at once when idle, after their call
     // otherwise. `current_revision` 0 retires all.

@@ -38,6 +38,9 @@ public:
     task<result<>> publish(const faas::invocation_record& record, deadline until) override;
     task<result<faas::invocation_record>> wait(std::string_view job_id, deadline until) override;
 
+    [[nodiscard]] bool is_up() const noexcept override {
+        return subscriber_.connected() && commands_.connected();
+    }
     [[nodiscard]] bool connected() const noexcept { return subscriber_.connected(); }
     [[nodiscard]] std::size_t waiting() const noexcept { return waiters_; }
     // Every subscription that is wanted stands.

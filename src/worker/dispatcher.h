@@ -82,6 +82,8 @@ public:
     [[nodiscard]] std::size_t waiting() const noexcept { return waiting_; }
     [[nodiscard]] std::size_t idle() const noexcept;  // frozen ones too
     [[nodiscard]] std::size_t frozen() const noexcept;
+    // Ids of functions with an idle sandbox, in order; at most `most`.
+    [[nodiscard]] std::vector<std::string> warm_functions(std::size_t most) const;
     // Functions whose next start waits.
     [[nodiscard]] std::size_t crash_looping() const noexcept;
     [[nodiscard]] std::size_t live() const noexcept { return sandboxes_.size(); }

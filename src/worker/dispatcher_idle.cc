@@ -56,6 +56,16 @@ std::size_t dispatcher::idle() const noexcept {
     return count;
 }
 
+std::vector<std::string> dispatcher::warm_functions(std::size_t most) const {
+    std::vector<std::string> ids;
+    for (const auto& [key, each] : pools_) {
+        if (ids.size() < most && !each->idle.empty() && (ids.empty() || ids.back() != key.first)) {
+            ids.push_back(key.first);
+        }
+    }
+    return ids;
+}
+
 std::size_t dispatcher::frozen() const noexcept {
     std::size_t count = 0;
     for (const auto& [key, each] : pools_) {

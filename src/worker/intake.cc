@@ -12,23 +12,26 @@ namespace {
 constexpr seconds port_wait{10};     // for one call of a port
 constexpr seconds trouble_pause{1};  // after the queue could not be reached
 constexpr std::size_t receive_max = 10;
-constexpr seconds settle_interval{30};
 
 deadline soon() {
     return after(port_wait);
 }
 
-faas::invocation_record record_of(const faas::job_delivery& delivery, faas::outcome end) {
-    faas::invocation_record record;
-    record.job_id = delivery.content.job_id;
-    record.request_id = delivery.content.request_id;
-    record.function_id = delivery.content.function_id;
-    record.status = end.status;
-    record.attempts = delivery.attempts;
-    record.updated_at = wall_clock_ms();
-    record.created_at = record.updated_at;
-    record.end = std::move(end);
-    return record;
+// The caller's moment on this host's clock.
+deadline caller_deadline_of(const faas::job& job) {
+    if (job.caller_deadline == 0) {
+        return never;
+    }
+    // What a message says is bounded, so that no number in it can overflow the clock's.
+    constexpr epoch_ms day_ms = 86'400'000;
+    return after(milliseconds(std::clamp(job.caller_deadline - wall_clock_ms(), -day_ms, day_ms)));
+}
+
+faas::outcome too_late() {
+    faas::outcome end = failure_outcome(faas::error_type::start_failed,
+                                        "the caller's deadline passed before a sandbox was free");
+    end.not_started = true;
+    return end;
 }
 
 }  // namespace
@@ -42,13 +45,23 @@ job_intake::job_intake(faas::job_queue& queue, faas::function_table& functions,
       results_(results),
       invoker_(invoker),
       options_(options),
+      dead_letters_(queue, log, results),
       room_(options.concurrency) {}
 
 task<void> job_intake::run() {
     receiving_.spawn(receive_loop());
-    receiving_.spawn(settle_dead_letters());
+    if (options_.settle_dead) {
+        receiving_.spawn(dead_letters_.run());
+    }
     co_await receiving_.join();
     co_await running_.join();
+}
+
+intake_statistics job_intake::statistics() const noexcept {
+    intake_statistics all = statistics_;
+    all.dead += dead_letters_.statistics().dead;
+    all.errors += dead_letters_.statistics().errors;
+    return all;
 }
 
 void job_intake::stop_receiving() noexcept {
@@ -67,11 +80,13 @@ task<void> job_intake::receive_loop() {
             room_.release();
             if (received.error().code != errc::cancelled) {
                 ++statistics_.errors;
+                trouble_ = received.error().message;
                 log::warning("no jobs can be received", {{"reason", received.error().message}});
                 [[maybe_unused]] const auto slept = co_await sleep_until(after(trouble_pause));
             }
             continue;
         }
+        trouble_.clear();
         if (received->empty()) {
             room_.release();
             continue;
@@ -128,12 +143,18 @@ task<void> job_intake::attempt(const faas::job_delivery& delivery) {
         report("mark running", delivery, marked.error());
         co_return;
     }
+    const deadline caller_waits = caller_deadline_of(job);
+    if (steady_clock::now() >= caller_waits) {
+        co_await conclude(delivery, too_late());
+        co_return;
+    }
     auto found = co_await functions_.get(job.function_id, soon());
     if (!found) {
         if (found.error().code != errc::not_found) {
             report("look up the function", delivery, found.error());
             co_return;
         }
+        invoker_.retire(job.function_id, 0);
         co_await conclude(delivery, failure_outcome(faas::error_type::code_unavailable,
                                                     "the function was deleted"));
         co_return;
@@ -142,7 +163,13 @@ task<void> job_intake::attempt(const faas::job_delivery& delivery) {
                           .request_id = job.request_id,
                           .target = std::make_shared<const faas::function>(std::move(*found)),
                           .event = job.event};
-    auto end = co_await invoker_.invoke(call, never);
+    // Where this host has sandboxes of an older revision, nobody will call them any more.
+    invoker_.retire(call.target->id, call.target->revision);
+    auto end = co_await invoker_.invoke(call, caller_waits);
+    if (!end && end.error().code == errc::deadline_exceeded) {
+        co_await conclude(delivery, too_late());
+        co_return;
+    }
     if (!end) {
         // Not started: the queue of calls is full or the worker drains. The attempt does not count.
         const auto pause = stopping_ ? milliseconds(0) : options_.retry_base;
@@ -153,13 +180,13 @@ task<void> job_intake::attempt(const faas::job_delivery& delivery) {
     if (failed && stopping_) {
         // The shutdown may have ended it: the next worker tries again.
         co_await give_back(delivery, milliseconds(0), !end->not_started);
-    } else if (failed && delivery.attempts < faas::attempts_max) {
+    } else if (failed && job.caller_deadline == 0 && delivery.attempts < faas::attempts_max) {
         ++statistics_.retried;
         const auto pause =
             std::min(options_.retry_base * (1 << (delivery.attempts - 1)), options_.retry_max);
         co_await give_back(delivery, pause, true);
     } else {
-        if (failed) {
+        if (failed && job.caller_deadline == 0) {
             end->status = faas::invocation_status::dead;
         }
         co_await conclude(delivery, std::move(*end));
@@ -177,7 +204,7 @@ task<void> job_intake::give_back(const faas::job_delivery& delivery, millisecond
 // Records the outcome, tells who waits for it, and only then settles the delivery. Where another
 // outcome stands already, that one counts and this delivery is only done with.
 task<void> job_intake::conclude(const faas::job_delivery& delivery, faas::outcome end) {
-    const faas::invocation_record record = record_of(delivery, std::move(end));
+    const auto record = record_of(delivery.content, delivery.attempts, std::move(end));
     auto first = co_await log_.finish(record, soon());
     if (!first) {
         report("record the outcome", delivery, first.error());
@@ -216,48 +243,6 @@ void job_intake::count(faas::invocation_status status) {
             ++statistics_.failed;
             break;
     }
-}
-
-// Jobs whose attempts were used up by crashes of the worker itself: their records say so too.
-task<void> job_intake::settle_dead_letters() {
-    while (!stopping_) {
-        auto dead = co_await queue_.unsettled_dead(receive_max, soon());
-        if (!dead) {
-            ++statistics_.errors;
-        }
-        const auto found = std::move(dead).value_or(std::vector<faas::job>{});
-        std::size_t settled = 0;
-        for (const faas::job& each : found) {
-            settled += co_await settle_dead_letter(each) ? 1 : 0;
-        }
-        const bool more = settled == receive_max;  // a full page, without trouble
-        if (!more && !co_await sleep_until(after(settle_interval))) {
-            co_return;
-        }
-    }
-}
-
-task<bool> job_intake::settle_dead_letter(const faas::job& given_up) {
-    const faas::job_delivery delivery{
-        .content = given_up, .receipt = {}, .attempts = faas::attempts_max};
-    faas::outcome end = failure_outcome(faas::error_type::exited,
-                                        "given up: the worker ended during every attempt");
-    end.status = faas::invocation_status::dead;
-    const faas::invocation_record record = record_of(delivery, std::move(end));
-    auto first = co_await log_.finish(record, soon());
-    if (!first) {
-        report("record the outcome", delivery, first.error());
-        co_return false;
-    }
-    if (*first) {
-        count(record.status);
-        [[maybe_unused]] const auto told = co_await results_.publish(record, soon());
-    }
-    auto known = co_await queue_.settle_dead(given_up.job_id, soon());
-    if (!known) {
-        report("settle the dead letter", delivery, known.error());
-    }
-    co_return known.has_value();
 }
 
 void job_intake::report(std::string_view what, const faas::job_delivery& delivery,

@@ -1,10 +1,12 @@
 #pragma once
 
 #include <cstddef>
+#include <string>
 
 #include "coro/scope.h"
 #include "coro/semaphore.h"
 #include "faas/ports.h"
+#include "worker/dead_letters.h"
 
 namespace hearth::worker {
 
@@ -14,6 +16,8 @@ struct intake_options {
     milliseconds poll{20'000};        // of one receive
     milliseconds retry_base{1'000};   // doubled with every attempt
     milliseconds retry_max{60'000};
+    // Whether this also looks after dead letters; in a fleet its controllers do.
+    bool settle_dead = true;
 };
 
 struct intake_statistics {
@@ -41,7 +45,9 @@ public:
     // No new jobs from now on. One that runs ends; if it fails, it returns to the queue at once,
     // since the shutdown may have ended it.
     void stop_receiving() noexcept;
-    [[nodiscard]] const intake_statistics& statistics() const noexcept { return statistics_; }
+    [[nodiscard]] intake_statistics statistics() const noexcept;
+    // Why the last attempt to receive failed; empty when it did not.
+    [[nodiscard]] const std::string& trouble() const noexcept { return trouble_; }
 
 private:
     task<void> receive_loop();
@@ -51,8 +57,6 @@ private:
     task<void> conclude(const faas::job_delivery& delivery, faas::outcome end);
     task<void> give_back(const faas::job_delivery& delivery, milliseconds pause,
                          bool count_attempt);
-    task<void> settle_dead_letters();
-    task<bool> settle_dead_letter(const faas::job& given_up);
     void count(faas::invocation_status status);
     void report(std::string_view what, const faas::job_delivery& delivery, const error& reason);
 
@@ -63,6 +67,8 @@ private:
     faas::invoker& invoker_;
     intake_options options_;
     intake_statistics statistics_;
+    dead_letters dead_letters_;
+    std::string trouble_;
     semaphore room_;
     scope receiving_;
     scope running_;

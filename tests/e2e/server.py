@@ -58,10 +58,10 @@ def process_ids():
     return [int(name) for name in os.listdir("/proc") if name.isdigit()]
 
 
-def instance_of(data_dir):
-    """The name that a server gives what it makes on the host; as src/bin/dev_server.cc does."""
+def instance_of(data_dir, program="dev"):
+    """The name that a server gives what it makes on the host; as src/bin/groundwork.cc does."""
     status = os.stat(data_dir)
-    return f"dev-{status.st_dev}-{status.st_ino}"
+    return f"{program}-{status.st_dev}-{status.st_ino}"
 
 
 def is_alive(pid):

@@ -245,7 +245,8 @@ TEST_F(database_test, a_file_of_the_first_version_is_raised_and_keeps_its_rows) 
             return db.run_script(
                 "INSERT INTO invocations (job_id, request_id, function_id, status, final, attempts,"
                 " created_at, updated_at) VALUES ('old', '', '', 'QUEUED', 0, 0, 1, 1);"
-                "ALTER TABLE invocations DROP COLUMN cpu_ms; PRAGMA user_version = 1");
+                "ALTER TABLE invocations DROP COLUMN cpu_ms;"
+                "ALTER TABLE jobs DROP COLUMN caller_deadline; PRAGMA user_version = 1");
         },
         soon())));
     database_.reset();

@@ -83,10 +83,12 @@ protected:
 TYPED_TEST_SUITE_P(job_queue_conformance);
 
 TYPED_TEST_P(job_queue_conformance, delivers_what_was_enqueued_with_every_field) {
-    const auto sent = this->make_job("job-1", R"({"text":"üñí \u0000","n":[1,2]})");
+    auto sent = this->make_job("job-1", R"({"text":"üñí \u0000","n":[1,2]})");
+    sent.caller_deadline = 1'700'000'000'123;
     ASSERT_TRUE(this->run(this->queue().enqueue(sent, soon())));
     const auto got = this->take_one();
     EXPECT_EQ(got.content.job_id, sent.job_id);
+    EXPECT_EQ(got.content.caller_deadline, sent.caller_deadline);
     EXPECT_EQ(got.content.request_id, sent.request_id);
     EXPECT_EQ(got.content.function_id, sent.function_id);
     EXPECT_EQ(got.content.event, sent.event);

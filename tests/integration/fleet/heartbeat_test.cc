@@ -23,6 +23,7 @@ public:
         : loop_(loop),
           api_({.home = loop.ring(),
                 .workers = workers,
+                .retired = retired,
                 .worker_token = token_,
                 .operator_key = key_}) {
         api_.add_routes(routes_);
@@ -49,7 +50,8 @@ public:
     }
     [[nodiscard]] std::string url() const { return concat("http://", address_); }
 
-    ctrl::worker_registry workers;
+    ctrl::worker_registry workers{milliseconds(150)};
+    ctrl::retirements retired{seconds(60)};
 
 private:
     test::test_ring& loop_;
@@ -77,8 +79,9 @@ protected:
         return {
             *web_,
             {.controller_url = controller_.url(), .token = std::move(token), .interval = interval},
-            [this] {
-                return report_;
+            [this] { return report_; },
+            [this](std::string_view id, std::int64_t revision) {
+                retired_.emplace_back(id, revision);
             }};
     }
     result<http::client_response> get_workers(std::string_view key) {
@@ -91,6 +94,7 @@ protected:
     controller controller_{loop_};
     std::unique_ptr<http::client> web_ = http::client::create({}).value();
     std::optional<scope> running_{std::in_place};
+    std::vector<std::pair<std::string, std::int64_t>> retired_;
     faas::worker_report report_{.id = "worker-1", .host = "here", .sandboxes_max = 7};
 };
 
@@ -138,9 +142,30 @@ TEST_F(heartbeats, refill_a_controller_that_forgot) {
     auto beats = make("worker token");
     auto going = loop_.start(beats.run());
     loop_.run_until([&] { return beats.counts().sent >= 1; });
-    controller_.workers = {};
+    controller_.workers = ctrl::worker_registry(milliseconds(150));
     loop_.run_until([&] { return !controller_.workers.list(wall_clock_ms()).empty(); });
     EXPECT_EQ(controller_.workers.list(wall_clock_ms()).front().report.id, "worker-1");
+    going.stop();
+    going.get();
+}
+
+TEST_F(heartbeats, bring_back_which_functions_have_changed) {
+    auto beats = make("worker token");
+    ASSERT_TRUE(loop_.run(beats.beat(soon())));
+    EXPECT_TRUE(retired_.empty());
+    controller_.retired.add("function-1", 3, steady_clock::now());
+    controller_.retired.add("function-2", 0, steady_clock::now());
+    ASSERT_TRUE(loop_.run(beats.beat(soon())));
+    const std::vector<std::pair<std::string, std::int64_t>> expected{{"function-1", 3},
+                                                                     {"function-2", 0}};
+    EXPECT_EQ(retired_, expected);
+}
+
+TEST_F(heartbeats, come_as_often_as_the_controller_says) {
+    auto beats = make("worker token", milliseconds(3'600'000));
+    auto going = loop_.start(beats.run());
+    // The first answer shortens the hour.
+    loop_.run_until([&] { return beats.counts().sent >= 2; });
     going.stop();
     going.get();
 }

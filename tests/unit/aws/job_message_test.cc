@@ -11,7 +11,8 @@ job_message message_with(std::string event) {
     return {.content = {.job_id = "job-1",
                         .request_id = "request-1",
                         .function_id = "function-1",
-                        .event = std::move(event)},
+                        .event = std::move(event),
+                        .caller_deadline = 1'700'000'000'000},
             .attempts_before = 2,
             .event_blob = "events/x",
             .settled = true};
@@ -25,6 +26,7 @@ TEST(aws_job_message, every_field_survives) {
     EXPECT_EQ(got->content.request_id, "request-1");
     EXPECT_EQ(got->content.function_id, "function-1");
     EXPECT_EQ(got->content.event, sent.content.event);
+    EXPECT_EQ(got->content.caller_deadline, 1'700'000'000'000);
     EXPECT_EQ(got->attempts_before, 2);
     EXPECT_EQ(got->event_blob, "events/x");
     EXPECT_TRUE(got->settled);

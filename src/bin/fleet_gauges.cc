@@ -1,0 +1,74 @@
+#include "fleet_gauges.h"
+
+#include <algorithm>
+
+namespace hearth {
+namespace {
+
+constexpr auto number = [](auto value) {
+    return static_cast<double>(value);
+};
+
+}  // namespace
+
+backlog measure_backlog(const faas::job_queue::depth& depth,
+                        const ctrl::worker_registry::totals& workers) {
+    const auto taking = workers.live - workers.draining;
+    return {.depth = depth,
+            .workers = taking,
+            .per_instance = number(depth.visible) / number(std::max<std::int64_t>(taking, 1))};
+}
+
+void fleet_gauges::set(const char* name, const char* help, double value,
+                       const prometheus::Labels& labels) {
+    prometheus::BuildGauge().Name(name).Help(help).Register(registry_).Add(labels).Set(value);
+}
+
+void fleet_gauges::set_workers(const ctrl::worker_registry::totals& sum) {
+    const char* help = "Workers by what their heartbeats tell";
+    set("hearth_workers", help, number(sum.live - sum.draining), {{"state", "live"}});
+    set("hearth_workers", help, number(sum.draining), {{"state", "draining"}});
+    set("hearth_workers", help, number(sum.dead), {{"state", "dead"}});
+    set("hearth_fleet_sandboxes", "Sandboxes of all live workers", number(sum.sandboxes_max),
+        {{"state", "possible"}});
+    set("hearth_fleet_sandboxes", "Sandboxes of all live workers", number(sum.sandboxes_busy),
+        {{"state", "busy"}});
+}
+
+void fleet_gauges::set_backlog(const backlog& now) {
+    const char* help = "Jobs by where they stand";
+    set("hearth_jobs", help, number(now.depth.visible), {{"state", "visible"}});
+    set("hearth_jobs", help, number(now.depth.in_flight), {{"state", "in_flight"}});
+    set("hearth_jobs", help, number(now.depth.dead), {{"state", "dead"}});
+    set("hearth_backlog_per_instance", "Visible jobs for each worker that takes jobs",
+        now.per_instance);
+}
+
+void fleet_gauges::set_queued(const ctrl::queued_invoker_statistics& calls) {
+    set("hearth_queued_calls", "Synchronous calls that went through the queue",
+        number(calls.calls));
+    set("hearth_queued_calls_given_up", "Those whose caller's deadline passed first",
+        number(calls.given_up));
+    set("hearth_queued_calls_by_record", "Those whose outcome was found in the record, not heard",
+        number(calls.found_by_log));
+}
+
+void fleet_gauges::set_dead_letters(const worker::dead_letter_statistics& counts) {
+    const char* help = "Dead letters whose records were made to say so, and failed steps";
+    set("hearth_dead_letters", help, number(counts.dead), {{"event", "recorded"}});
+    set("hearth_dead_letters", help, number(counts.errors), {{"event", "error"}});
+}
+
+void fleet_gauges::set_rate_limit(std::uint64_t passed_unasked) {
+    set("hearth_rate_limit_unasked", "Requests that passed because Redis was away",
+        number(passed_unasked));
+}
+
+void fleet_gauges::set_heartbeats(const worker::heartbeat::statistics& counts) {
+    set("hearth_heartbeats", "Heartbeats by what became of them", number(counts.sent),
+        {{"event", "taken"}});
+    set("hearth_heartbeats", "Heartbeats by what became of them", number(counts.failed),
+        {{"event", "failed"}});
+}
+
+}  // namespace hearth

@@ -1,0 +1,42 @@
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "base/service_manager.h"
+#include "coro/event.h"
+#include "fleet_services.h"
+#include "fleet_settings.h"
+
+namespace hearth {
+
+// What hearth-controller and hearth-worker are asked on the command line.
+struct fleet_command {
+    settings_request settings;
+    bool check_config = false;
+};
+
+// Reads the command line; an exit status when there is nothing more to do (--help, --version, a
+// mistake, which it has told).
+[[nodiscard]] std::optional<int> read_command_line(int argc, char** argv, const char* program,
+                                                   const char* summary,
+                                                   const std::string& settings_help,
+                                                   fleet_command& into);
+
+// --check-config: the settings with their sources, then every service, asked. `more` gives further
+// probes. 0 when all is well, 1 otherwise.
+[[nodiscard]] result<int> check_config(
+    const fleet_options& options, const settings& values,
+    const std::function<std::vector<service_probe>(fleet_services&)>& more);
+
+// Tells the service manager that this process is alive, as often as it wants to hear it. The event
+// loop that runs it is what is watched. Until stopped; ends at once without a watchdog.
+task<void> feed_watchdog(const service_manager& manager);
+
+// While the process ends: asks for more time, so that a stop timeout shorter than the grace does
+// not cut it off. Until stopped or `over`.
+task<void> extend_stop(const service_manager& manager, deadline over);
+
+}  // namespace hearth
