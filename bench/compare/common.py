@@ -1,7 +1,7 @@
 """Shared by the comparisons: their options, sides that speak HTTP, rows with ratios.
 
-Each script compares Hearth with one rival in one run: both sides up, rounds in turns, medians of the
-rounds. With --json it prints one object that `all` makes tables of:
+Each script compares Hearth with one rival in one run: both sides up, rounds in turns, medians of
+the rounds. With --json it prints one object that `all` makes tables of:
   {"comparison", "rival", "rows": [{"what", "unit", "hearth", "rival", "ratio", "target", "held"}],
    "notes": […]}
 `ratio` is Hearth's figure by the rival's; `target` bounds it from above or below.

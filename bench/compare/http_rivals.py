@@ -1,4 +1,4 @@
-"""What the comparisons with gunicorn and uwsgi have in common: the same handler, called the same way."""
+"""What the comparisons with gunicorn and uwsgi share: the same handler, called the same way."""
 
 import json
 import tempfile

@@ -1,8 +1,8 @@
-"""Systems that run jobs in the background, behind one face: start, submit, count what is done, stop.
+"""Systems that run jobs in the background, behind one face: start, submit, count the done, stop.
 
-A job is the handler of examples/hello with the same event. Each side has as many processes for jobs as
-the others. One Python process submits on all sides, on as many threads; a round lasts from the first
-submission until the last outcome stands recorded, where its caller could ask for it.
+A job is the handler of examples/hello with the same event. Each side has as many processes for jobs
+as the others. One Python process submits on all sides, on as many threads; a round lasts from the
+first submission until the last outcome stands recorded, where its caller could ask for it.
 """
 
 import contextlib

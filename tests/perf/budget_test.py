@@ -32,9 +32,9 @@ SHARED_CALLS = 2000
 LOAD = os.environ.get("HEARTH_BENCH_BINARY", str(ROOT / "build/release/bench/load/hearth-bench"))
 COUNTER_LIBRARY = os.environ.get("HEARTH_COUNT_ALLOCATIONS", "")
 
-# Of the event loop's thread, one call at a time. Measured: 11.3. Four io_uring_enter (the request and
-# its answer, the event and its result), three reads of the sandbox's gauges, two that empty the
-# output's pipe, a look for an answer that nobody asked for, a wake of the thread that writes records.
+# Of the event loop's thread, one call at a time. Measured: 11.3. Four io_uring_enter (the request
+# and its answer, the event and its result), three reads of the sandbox's gauges, two that empty the
+# output's pipe, a look for a stray answer, a wake of the thread that writes records.
 SYSTEM_CALLS_BUDGET = 12.5
 # io_uring_enter of all event loops. Measured: 4.0 one at a time; 0.4 to 1.4 from 16 clients, whose
 # calls share them.

@@ -1,6 +1,6 @@
-// Counts what a program asks of malloc, for tests/perf/budget_test.py: preloaded, it keeps the count
-// in the file that HEARTH_COUNT_FILE names, where the test reads it while the program runs. Only of
-// programs called HEARTH_COUNT_PROGRAM: their children inherit the preloading.
+// Counts what a program asks of malloc, for tests/perf/budget_test.py: preloaded, it keeps the
+// count in the file that HEARTH_COUNT_FILE names, where the test reads it while the program runs.
+// Only of programs called HEARTH_COUNT_PROGRAM: their children inherit the preloading.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -29,8 +29,7 @@ __attribute__((constructor)) static void open_counter(void) {
     if (file < 0) {
         return;
     }
-    void* shared =
-        mmap(NULL, sizeof(uint64_t), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
+    void* shared = mmap(NULL, sizeof(uint64_t), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
     close(file);
     if (shared != MAP_FAILED) {
         counter = shared;
