@@ -1,18 +1,25 @@
 # Installation, and the Debian package that tools/package builds and lintian checks.
 #
 #   bin/hearth                          the command
+#   bin/hearth-controller, -worker      the programs of a fleet
 #   libexec/hearth/hearth-sandboxd      started by hearth, not by people
 #   libexec/hearth/hearth-unpack        started by hearth, for each archive
 #   libexec/hearth/hearth-zygote        started by hearth-sandboxd
 #   bin/hearth-bench                    puts load on a server; with its man page
 #   share/hearth/runtimes/python        what runs inside a sandbox, and the examples
-#   share/man/man1/hearth.1
+#   share/man/man1/hearth.1, hearth-controller.1, hearth-worker.1
 #   lib/systemd/system/hearth.service   `hearth dev` as a service
+#   lib/systemd/system/hearth-controller.service, hearth-worker.service
 include(GNUInstallDirs)
 
 if(TARGET hearth)
     install(TARGETS hearth RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}")
 endif()
+foreach(program hearth-controller hearth-worker)
+    if(TARGET ${program})
+        install(TARGETS ${program} RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}")
+    endif()
+endforeach()
 if(TARGET hearth-sandboxd)
     install(TARGETS hearth-sandboxd RUNTIME DESTINATION "${CMAKE_INSTALL_LIBEXECDIR}/hearth")
 endif()
@@ -50,14 +57,18 @@ function(hearth_install_compressed source name destination)
     set_property(GLOBAL APPEND PROPERTY HEARTH_COMPRESSED "${compressed}")
     install(FILES "${compressed}" DESTINATION "${destination}")
 endfunction()
-hearth_install_compressed("${CMAKE_SOURCE_DIR}/docs/man/hearth.1" hearth.1
-    "${CMAKE_INSTALL_MANDIR}/man1")
+foreach(page hearth.1 hearth-controller.1 hearth-worker.1)
+    hearth_install_compressed("${CMAKE_SOURCE_DIR}/docs/man/${page}" ${page}
+        "${CMAKE_INSTALL_MANDIR}/man1")
+endforeach()
 hearth_install_compressed("${CMAKE_SOURCE_DIR}/docs/debian/changelog" changelog
     "${CMAKE_INSTALL_DATADIR}/doc/hearth")
 install(FILES "${CMAKE_SOURCE_DIR}/docs/debian/copyright"
     DESTINATION "${CMAKE_INSTALL_DATADIR}/doc/hearth")
-install(FILES "${CMAKE_SOURCE_DIR}/docs/debian/hearth.service"
-    DESTINATION lib/systemd/system)
+foreach(unit hearth hearth-controller hearth-worker)
+    install(FILES "${CMAKE_SOURCE_DIR}/docs/debian/${unit}.service"
+        DESTINATION lib/systemd/system)
+endforeach()
 get_property(compressed_files GLOBAL PROPERTY HEARTH_COMPRESSED)
 add_custom_target(hearth_package_files ALL DEPENDS ${compressed_files})
 
@@ -86,15 +97,16 @@ a file or a zip and called over HTTP, synchronously or as a job, in a sandbox
 that stays warm between calls: its own namespaces, read-only root, system call
 filter, and limits on memory and processes.
 .
-This package has the server with its embedded storage, the sandbox manager and
-the Python runtime.")
+This package has the server with its embedded storage, the controller and the
+worker of a fleet on AWS services, the sandbox manager and the Python runtime.")
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 set(CPACK_DEBIAN_PACKAGE_SECTION httpd)
 set(CPACK_DEBIAN_PACKAGE_PRIORITY optional)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_PACKAGE_DEPENDS "adduser, python3")
 set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "python3-numpy, python3-pandas, python3-pil")
-# The account, the first key, and hearth.service: enabled and started, as Debian's services are.
+# The account, the first key, and hearth.service: enabled and started, as Debian's services are. The
+# fleet's units are neither: without their settings they could only fail.
 set(CPACK_DEBIAN_PACKAGE_CONTROL_EXTRA "${CMAKE_SOURCE_DIR}/docs/debian/postinst"
     "${CMAKE_SOURCE_DIR}/docs/debian/prerm" "${CMAKE_SOURCE_DIR}/docs/debian/postrm")
 set(CPACK_DEBIAN_PACKAGE_CONTROL_STRICT_PERMISSION ON)

@@ -99,21 +99,33 @@ result<deadline> caller_deadline(const http::request& request, const faas::funct
     return after(milliseconds(timeout_ms));
 }
 
-http::response timed_out(const std::string& job_id, const http::request& request) {
+// An error that a job is behind, which can be asked for.
+http::response job_error(int status, std::string_view code, std::string_view message,
+                         const std::string& job_id, const http::request& request) {
     json::writer out;
     out.begin_object();
     out.key("error");
     out.begin_object();
-    out.member("code", "deadline_exceeded");
-    out.member(
-        "message",
-        "The caller's deadline passed before the function ended. GET /status/:jobId tells how it "
-        "ends.");
+    out.member("code", code);
+    out.member("message", message);
     out.end_object();
     out.member("jobId", job_id);
     out.member("requestId", request.id());
     out.end_object();
-    return http::response::json(504, std::move(out).take());
+    return http::response::json(status, std::move(out).take());
+}
+
+http::response timed_out(const std::string& job_id, const http::request& request) {
+    return job_error(504, "deadline_exceeded",
+                     "The caller's deadline passed before the function ended. GET /status/:jobId "
+                     "tells how it ends.",
+                     job_id, request);
+}
+
+http::response worker_lost(const std::string& job_id, const http::request& request) {
+    return job_error(502, "worker_lost",
+                     "The worker was lost while the function ran; what it has done is not known.",
+                     job_id, request);
 }
 
 }  // namespace
@@ -346,6 +358,9 @@ task<http::response> api::invoke(http::request& request, faas::invocation call,
     if (!end) {
         co_return end.error().code == errc::deadline_exceeded ? timed_out(call.job_id, request)
                                                               : answer(end.error(), request);
+    }
+    if (end->failure == faas::failure_kind::worker_lost) {
+        co_return worker_lost(call.job_id, request);
     }
     co_return run_response(call.job_id, call.request_id, function_id, std::move(*end));
 }

@@ -16,10 +16,9 @@ public:
     explicit api_key(std::string_view key);
 
     [[nodiscard]] bool admits(const http::request& request) const;
-
-private:
     [[nodiscard]] bool matches(std::string_view shown) const;
 
+private:
     std::array<std::byte, 32> hash_;
 };
 

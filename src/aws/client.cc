@@ -93,7 +93,8 @@ std::optional<milliseconds> client::next_pause(remedy cure, const attempt& made,
         return milliseconds(0);
     }
     const auto pause =
-        pause_before(so_far.number, cure == remedy::slower, options_.pauses, random_u64());
+        std::max(pause_before(so_far.number, cure == remedy::slower, options_.pauses, random_u64()),
+                 made.answer ? retry_after(*made.answer, options_.pauses.most) : milliseconds(0));
     if (after(pause) >= until) {
         return std::nullopt;
     }

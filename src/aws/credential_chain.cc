@@ -49,8 +49,9 @@ bool credential_chain::usable() const {
 
 task<result<credentials>> credential_chain::get(deadline until) {
     for (;;) {
-        if (usable() && (options_.now() < renew_at_ || renewing_)) {
-            co_return held_->keys;  // somebody else's renewal is not waited for
+        // Somebody else's renewal is waited for only where the old ones would be refused again.
+        if (usable() && !refused_ && (options_.now() < renew_at_ || renewing_)) {
+            co_return held_->keys;
         }
         if (!renewing_) {
             auto renewed = co_await renew(until);
@@ -69,6 +70,7 @@ task<result<>> credential_chain::renew(deadline until) {
     renewing_ = true;
     auto fresh = co_await search(until);
     renewing_ = false;
+    refused_ = false;  // if there are no others, these are all there is
     renewed_.notify_all();
     if (fresh) {
         ++counts_.fetched;
@@ -156,6 +158,7 @@ void credential_chain::refused(const credentials& which) {
     if (held_ && held_->keys.access_key_id == which.access_key_id &&
         held_->keys.session_token == which.session_token) {
         renew_at_ = 0;
+        refused_ = true;
     }
 }
 

@@ -62,6 +62,7 @@ private:
     std::optional<issued_credentials> held_;
     epoch_ms renew_at_ = 0;
     bool renewing_ = false;
+    bool refused_ = false;  // a service takes those held no longer
     wait_list renewed_;
     statistics counts_;
 };

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 
 #include "aws/text.h"
 #include "base/concat.h"
@@ -167,6 +168,23 @@ failure parse_failure(const http::client_response& answer) {
         out.message.resize(message_bytes_max);
     }
     return out;
+}
+
+milliseconds retry_after(const http::client_response& answer, milliseconds most) {
+    struct header {
+        std::string_view name;
+        milliseconds unit;
+    };
+    for (const auto& each : {header{"x-amz-retry-after", milliseconds(1)},
+                             header{"retry-after", milliseconds(1000)}}) {
+        const auto text = answer.header(each.name).value_or("");
+        std::int64_t count = 0;
+        const auto parsed = std::from_chars(text.data(), text.data() + text.size(), count);
+        if (parsed.ec == std::errc() && parsed.ptr == text.data() + text.size() && count >= 0) {
+            return each.unit * std::min(count, most / each.unit);
+        }
+    }
+    return milliseconds(0);
 }
 
 remedy remedy_for(const failure& what) {

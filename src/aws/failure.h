@@ -5,6 +5,7 @@
 #include <string_view>
 
 #include "aws/settings.h"
+#include "base/clock.h"
 #include "base/result.h"
 #include "http/client.h"
 
@@ -31,6 +32,11 @@ struct failure {
 
 // x-amzn-requestid or x-amz-request-id; empty when the answer has neither.
 [[nodiscard]] std::string request_id_of(const http::client_response& answer);
+
+// How long the service asks to be left alone: x-amz-retry-after in milliseconds (AWS), Retry-After
+// in seconds (RFC 9110, and proxies in between). 0 where it says nothing, `most` at the most: a
+// wrong header must not stop a caller for good.
+[[nodiscard]] milliseconds retry_after(const http::client_response& answer, milliseconds most);
 
 enum class remedy : std::uint8_t {
     none,         // asking again gives the same answer

@@ -4,9 +4,9 @@
 #include <array>
 #include <iterator>
 
-#include "aws/function_codec.h"
 #include "base/concat.h"
 #include "base/ids.h"
+#include "faas/function_codec.h"
 
 namespace hearth::aws {
 namespace {
@@ -63,7 +63,10 @@ task<result<>> function_table::create(const faas::function& record, deadline unt
         co_return stored;
     }
     auto found = co_await table_.get(key_of(record.id), until);
-    if (found && is_own(*found, token)) {
+    if (!found) {
+        co_return propagate(found);  // whose it is cannot be told
+    }
+    if (is_own(*found, token)) {
         co_return result<>{};
     }
     co_return fail(errc::conflict, concat("a function with the id ", record.id, " exists"));
@@ -77,7 +80,7 @@ task<result<faas::function>> function_table::get(std::string_view id, deadline u
     if (!*found) {
         co_return not_found(id);
     }
-    co_return decode_function((*found)->text("record"));
+    co_return faas::decode_function((*found)->text("record"));
 }
 
 task<result<>> function_table::update(const faas::function& record, deadline until) {
@@ -110,11 +113,16 @@ task<result<>> function_table::update(const faas::function& record, deadline unt
 }
 
 task<result<>> function_table::remove(std::string_view id, deadline until) {
-    auto removed = co_await table_.remove(key_of(id), {.condition = "attribute_exists(id)"}, until);
-    if (!removed && removed.error().code == errc::conflict) {
+    // A removal that is sent again after its answer was lost finds nothing, and so does a second
+    // one. What was there a moment ago and is gone now is what the caller wanted, whoever did it.
+    auto found = co_await table_.get(key_of(id), until);
+    if (!found) {
+        co_return propagate(found);
+    }
+    if (!*found) {
         co_return not_found(id);
     }
-    co_return removed;
+    co_return co_await table_.remove(key_of(id), {}, until);
 }
 
 task<result<faas::page<faas::function>>> function_table::list(std::size_t limit,
@@ -153,7 +161,7 @@ task<result<faas::page<faas::function>>> function_table::list(std::size_t limit,
         page.cursor = found.back().text("created");
     }
     for (const auto& each : found) {
-        auto record = decode_function(each.text("record"));
+        auto record = faas::decode_function(each.text("record"));
         if (!record) {
             co_return propagate(record);
         }

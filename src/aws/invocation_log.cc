@@ -80,7 +80,10 @@ task<result<>> invocation_log::create(const faas::invocation_record& record, dea
         co_return stored;
     }
     auto found = co_await table_.get(key_of(record.job_id), until);
-    if (found && *found && (*found)->text("write") == token) {
+    if (!found) {
+        co_return propagate(found);  // whose it is cannot be told
+    }
+    if (*found && (*found)->text("write") == token) {
         co_return result<>{};  // an attempt whose answer was lost
     }
     co_return fail(errc::conflict, concat("a record of the job ", record.job_id, " exists"));

@@ -1,18 +1,13 @@
 // What places that issue credentials say: JSON from endpoints and processes, XML from STS.
 
 #include "aws/providers.h"
+#include "aws/query_form.h"
 #include "aws/text.h"
 #include "base/concat.h"
 #include "base/json.h"
 
 namespace hearth::aws {
 namespace {
-
-// Of a form body.
-void add_field(std::string& form, std::string_view name, std::string_view value) {
-    form += form.empty() ? "" : "&";
-    form += concat(name, '=', percent_encode(value));
-}
 
 result<issued_credentials> parse_sts(std::string_view xml) {
     const auto found = xml_elements(xml, "Credentials");
@@ -74,20 +69,17 @@ task<result<issued_credentials>> assume_role(const provider_parts& parts, creden
     if (wanted.session_name.empty()) {
         wanted.session_name = concat("hearth-", wall_clock_ms());
     }
-    request asked;
-    asked.operation = is_web ? "AssumeRoleWithWebIdentity" : "AssumeRole";
-    asked.sign = !is_web;
-    asked.headers = {{"content-type", "application/x-www-form-urlencoded; charset=utf-8"}};
-    add_field(asked.body, "Action", asked.operation);
-    add_field(asked.body, "Version", "2011-06-15");
-    add_field(asked.body, "RoleArn", wanted.role_arn);
-    add_field(asked.body, "RoleSessionName", wanted.session_name);
-    add_field(asked.body, "DurationSeconds", concat(wanted.duration_seconds));
+    query_form form(is_web ? "AssumeRoleWithWebIdentity" : "AssumeRole", "2011-06-15");
+    form.add("RoleArn", wanted.role_arn)
+        .add("RoleSessionName", wanted.session_name)
+        .add("DurationSeconds", concat(wanted.duration_seconds));
     if (is_web) {
-        add_field(asked.body, "WebIdentityToken", wanted.web_identity_token);
+        form.add("WebIdentityToken", wanted.web_identity_token);
     } else if (!wanted.external_id.empty()) {
-        add_field(asked.body, "ExternalId", wanted.external_id);
+        form.add("ExternalId", wanted.external_id);
     }
+    request asked = std::move(form).take();
+    asked.sign = !is_web;
     client sts(parts.transport, keys, parts.config, service::sts);
     auto answer = co_await sts.call(std::move(asked), until);
     if (!answer) {

@@ -16,7 +16,9 @@ constexpr std::size_t receive_max = 10;
 constexpr milliseconds visibility_max = sqs::visibility_max;
 constexpr milliseconds answer_grace{
     2'000};  // a poll's answer is waited for beyond its caller's time
-constexpr milliseconds poll_extra{15'000};     // beyond its wait, for the request itself
+constexpr milliseconds poll_extra{15'000};  // beyond its wait, for the request itself
+// A caller's 20 s are 19.99 by now. One long poll shall be all that an idle worker asks.
+constexpr milliseconds second_almost_whole{50};
 constexpr milliseconds short_poll_pause{200};  // where less than a second is left to wait
 constexpr milliseconds step_time{10'000};      // of what happens behind a caller's back
 constexpr std::chrono::hours held_after_visible{1};
@@ -150,7 +152,8 @@ task<result<std::vector<faas::job_delivery>>> job_queue::poll_for(std::size_t ma
         auto mine = std::make_shared<polling>();
         mine->max = max;
         mine->visibility = visibility;
-        mine->wait = std::min(std::chrono::floor<seconds>(left), sqs::wait_max);
+        mine->wait =
+            std::min(std::chrono::floor<seconds>(left + second_almost_whole), sqs::wait_max);
         background_.spawn(poll(mine));
         waited = co_await mine->done.wait(give_up);
         if (waited) {

@@ -6,11 +6,13 @@
 #include "aws/text.h"
 #include "base/concat.h"
 #include "base/ids.h"
+#include "coro/wait_list.h"
 
 namespace hearth::aws {
 namespace {
 
 constexpr milliseconds transfer_timeout{60'000};  // of one attempt to move a part
+constexpr int complete_attempts_max = 4;          // of one that S3 accepts and then fails
 constexpr std::size_t answer_slack = 64u << 10;   // an error's text is longer than a short object
 
 // Sets body and hash, which S3 verifies; returns the digest.
@@ -171,16 +173,24 @@ task<result<>> bucket::complete_upload(std::string key, std::string upload_id,
                              xml_escape(each.etag), "</ETag></Part>");
     }
     asked.body += "</CompleteMultipartUpload>";
-    auto answer = co_await api_.call(std::move(asked), until);
-    if (!answer) {
-        co_return propagate(answer);
+    for (int attempt = 1;; ++attempt) {
+        auto answer = co_await api_.call(asked, until);
+        if (!answer) {
+            co_return propagate(answer);
+        }
+        // S3 says 200 before it knows whether it will succeed.
+        const auto code = xml_text(answer->body, "Code");
+        if (!code || answer->body.contains("<CompleteMultipartUploadResult")) {
+            co_return result<>{};
+        }
+        const auto next = after(pause_before(attempt, false, {}, random_u64()));
+        if (attempt >= complete_attempts_max || next >= until) {
+            co_return fail(errc::unavailable, concat("s3 CompleteMultipartUpload: ", *code));
+        }
+        if (auto slept = co_await sleep_until(next); !slept) {
+            co_return slept;
+        }
     }
-    // S3 says 200 before it knows whether it will succeed.
-    if (const auto code = xml_text(answer->body, "Code");
-        code && !answer->body.contains("<CompleteMultipartUploadResult")) {
-        co_return fail(errc::unavailable, concat("s3 CompleteMultipartUpload: ", *code));
-    }
-    co_return result<>{};
 }
 
 task<result<>> bucket::abort_upload(std::string key, std::string upload_id, deadline until) {

@@ -6,10 +6,13 @@
 #include <prometheus/text_serializer.h>
 #include <sys/stat.h>
 
+#include "aws/backlog_publisher.h"
 #include "base/concat.h"
 #include "base/log.h"
 #include "ctrl/api.h"
 #include "ctrl/http_metrics.h"
+#include "ctrl/lane_hub.h"
+#include "ctrl/lane_invoker.h"
 #include "ctrl/queued_invoker.h"
 #include "ctrl/worker_api.h"
 #include "entrance.h"
@@ -20,6 +23,7 @@
 #include "groundwork.h"
 #include "http_front.h"
 #include "installation.h"
+#include "net/listener.h"
 #include "privileges.h"
 #include "redis/rate_limiter.h"
 #include "ring_gauges.h"
@@ -40,6 +44,7 @@ struct ground {
     unique_fd unpacker;  // the program hearth-unpack
     entrance door;
     uring::signal_watch signals;
+    unique_fd lanes;  // listening; none without lanes
 };
 
 result<ground> lay_ground(const controller_options& options) {
@@ -58,6 +63,14 @@ result<ground> lay_ground(const controller_options& options) {
     if (!door) {
         return propagate(door);
     }
+    unique_fd lanes;
+    if (!options.lane_address.empty()) {
+        auto listening = net::open_listening_socket(options.lane_address);
+        if (!listening) {
+            return propagate(listening);
+        }
+        lanes = std::move(*listening);
+    }
     auto signals = hear_signals();
     if (!signals) {
         return propagate(signals);
@@ -65,7 +78,7 @@ result<ground> lay_ground(const controller_options& options) {
     if (auto dropped = drop_privileges(find_service_user()); !dropped) {
         return propagate(dropped);
     }
-    return ground{std::move(*unpacker), std::move(*door), std::move(*signals)};
+    return ground{std::move(*unpacker), std::move(*door), std::move(*signals), std::move(lanes)};
 }
 
 // Everything that hearth-controller has, wired together.
@@ -80,9 +93,12 @@ public:
 
 private:
     void wire();
+    void heard(faas::worker_report report);
+    task<void> serve_lanes();
     task<void> shut_down();
     task<void> drain_connections(deadline until, event& answered);
     task<std::string> metrics_text();
+    task<result<double>> backlog_per_instance(deadline until);
     std::string unhealthy();
 
     const controller_options& options_;
@@ -97,12 +113,16 @@ private:
     std::unique_ptr<redis::rate_limiter> limiter_;
     ctrl::worker_registry workers_{options_.heartbeat_interval};
     ctrl::retirements retired_{workers_.dead_after()};
-    // Runs synchronous calls: whatever stands in front of the queue takes its place here.
+    // Run synchronous calls: the lanes, where there are any, and the queue behind them.
     std::unique_ptr<ctrl::queued_invoker> queued_;
+    std::unique_ptr<ctrl::lane_hub> lanes_;
+    std::unique_ptr<ctrl::lane_invoker> over_lanes_;
     std::unique_ptr<ctrl::registry> known_;
     std::unique_ptr<ctrl::calls> calls_;
     std::unique_ptr<worker::dead_letters> dead_letters_;
     std::unique_ptr<service_watch> watch_;
+    std::unique_ptr<aws::client> cloudwatch_;
+    std::unique_ptr<aws::backlog_publisher> publisher_;
     ctrl::api_key key_{options_.api_key};
     ctrl::api_key worker_token_{options_.fleet.worker_token};
     std::unique_ptr<ctrl::api> api_;
@@ -140,12 +160,28 @@ void controller_server::wire() {
         [this](std::string_view id, std::int64_t revision) {
             retired_.add(id, revision, steady_clock::now());
         });
-    known_ = std::make_unique<ctrl::registry>(services_->functions(), services_->code(), *queued_,
+    if (ground_.lanes) {
+        lanes_ = std::make_unique<ctrl::lane_hub>(
+            ctrl::lane_hub_options{.token = options_.fleet.worker_token},
+            [this](faas::worker_report report) { heard(std::move(report)); },
+            [](const std::string&) {});  // its heartbeats tell whether the worker still lives
+        over_lanes_ = std::make_unique<ctrl::lane_invoker>(*lanes_, *queued_);
+    }
+    faas::invoker& runner = over_lanes_ ? static_cast<faas::invoker&>(*over_lanes_)
+                                        : static_cast<faas::invoker&>(*queued_);
+    known_ = std::make_unique<ctrl::registry>(services_->functions(), services_->code(), runner,
                                               *archives_, options_.function_cache_time);
-    calls_ = std::make_unique<ctrl::calls>(*queued_, services_->log(), services_->queue());
+    calls_ = std::make_unique<ctrl::calls>(runner, services_->log(), services_->queue());
     dead_letters_ = std::make_unique<worker::dead_letters>(services_->queue(), services_->log(),
                                                            services_->results());
     watch_ = std::make_unique<service_watch>(services_->probes());
+    if (options_.publishes_backlog) {
+        cloudwatch_ = std::make_unique<aws::client>(services_->web(), &services_->keys(),
+                                                    options_.fleet.aws, aws::service::cloudwatch);
+        publisher_ = std::make_unique<aws::backlog_publisher>(
+            *cloudwatch_, aws::backlog_publisher_options{.queue_url = options_.fleet.queue_url},
+            [this](deadline until) { return backlog_per_instance(until); });
+    }
     api_ = std::make_unique<ctrl::api>(
         ctrl::api::parts{.home = home_,
                          .functions = *known_,
@@ -170,6 +206,20 @@ void controller_server::wire() {
     front_ = std::make_unique<http_front>(home_, ground_.door, routes_, http_metrics_);
 }
 
+void controller_server::heard(faas::worker_report report) {
+    if (auto noted = workers_.heard(std::move(report), wall_clock_ms()); !noted) {
+        log::warning("a worker's report was not noted", {{"reason", noted.error().message}});
+    }
+}
+
+// Until it is stopped. TLS where the API has it; a Unix socket needs none.
+task<void> controller_server::serve_lanes() {
+    net::listener from(std::move(ground_.lanes));
+    const bool local = options_.lane_address.starts_with('/');
+    co_await lanes_->serve(from, local ? nullptr : ground_.door.tls);
+    co_await from.close();
+}
+
 task<int> controller_server::run() {
     event stopping;
     scope tasks;
@@ -180,6 +230,13 @@ task<int> controller_server::run() {
     tasks.spawn(watch_->run());
     tasks.spawn(dead_letters_->run());
     tasks.spawn(feed_watchdog(manager_));
+    if (publisher_) {
+        tasks.spawn(publisher_->run());
+    }
+    if (lanes_) {
+        tasks.spawn(serve_lanes());
+        log::info("taking lanes", {{"address", options_.lane_address}});
+    }
     bool failed = false;
     if (auto started = co_await front_->start(serving); !started) {
         log::error("a thread cannot serve", {{"reason", started.error().message}});
@@ -217,6 +274,9 @@ task<void> controller_server::shut_down() {
     connections.spawn(drain_connections(grace + last_answer_wait, answered));
     [[maybe_unused]] const auto all = co_await answered.wait(grace);
     queued_->stop_waiting();
+    if (lanes_) {
+        co_await lanes_->finish();
+    }
     co_await connections.join();
 }
 
@@ -232,12 +292,23 @@ task<std::string> controller_server::metrics_text() {
     fleet_gauges gauges(registry_);
     gauges.set_workers(workers_.count(wall_clock_ms()));
     gauges.set_queued(queued_->statistics());
+    if (lanes_) {
+        gauges.set_lanes(*lanes_, over_lanes_->statistics());
+    }
     gauges.set_dead_letters(dead_letters_->statistics());
     gauges.set_rate_limit(limiter_->passed_unasked());
     if (auto depth = co_await services_->queue().measure(after(measure_wait)); depth) {
         gauges.set_backlog(measure_backlog(*depth, workers_.count(wall_clock_ms())));
     }
     co_return prometheus::TextSerializer().Serialize(registry_.Collect());
+}
+
+task<result<double>> controller_server::backlog_per_instance(deadline until) {
+    auto depth = co_await services_->queue().measure(until);
+    if (!depth) {
+        co_return propagate(depth);
+    }
+    co_return measure_backlog(*depth, workers_.count(wall_clock_ms())).per_instance;
 }
 
 std::string controller_server::unhealthy() {

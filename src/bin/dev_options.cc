@@ -6,25 +6,17 @@
 #include <vector>
 
 #include <CLI/CLI.hpp>
-#include <unistd.h>
 
 #include "base/concat.h"
 #include "base/ids.h"
 #include "base/log.h"
+#include "groundwork.h"
 #include "log_level.h"
 
 namespace hearth {
 namespace {
 
 constexpr std::uint64_t recycle_calls_max = 1'000'000'000'000;  // as good as never
-
-std::string default_data_dir() {
-    if (::geteuid() == 0) {
-        return "/var/lib/hearth";
-    }
-    const char* home = ::getenv("HOME");
-    return concat(home == nullptr ? "." : home, "/.local/share/hearth");
-}
 
 std::string random_key() {
     std::array<std::byte, 16> bytes;
@@ -217,7 +209,7 @@ result<> complete_dev_options(dev_options& options) {
     }
     complete_sandbox_options(options.sandboxes);
     if (options.data_dir.empty()) {
-        options.data_dir = default_data_dir();
+        options.data_dir = default_data_dir("hearth");
     }
     if (options.api_key.empty()) {
         options.api_key = random_key();

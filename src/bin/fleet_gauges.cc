@@ -53,6 +53,23 @@ void fleet_gauges::set_queued(const ctrl::queued_invoker_statistics& calls) {
         number(calls.found_by_log));
 }
 
+void fleet_gauges::set_lanes(ctrl::lane_hub& lanes, const ctrl::lane_invoker_statistics& calls) {
+    set("hearth_lanes", "Lanes that workers keep open", number(lanes.lanes()));
+    set("hearth_lanes_refused", "Attempts at a lane: wrong token, version, silence, too many",
+        number(lanes.statistics().refused));
+    const char* credits = "Calls that workers take over lanes at once";
+    set("hearth_lane_credits", credits, number(lanes.scheduler().credits()), {{"state", "all"}});
+    set("hearth_lane_credits", credits, number(lanes.scheduler().credits_free()),
+        {{"state", "free"}});
+    set("hearth_lane_calls_waiting", "Calls in line for a lane",
+        number(lanes.scheduler().waiting()));
+    const char* help = "Calls by what became of them on lanes";
+    set("hearth_lane_calls", help, number(calls.answered), {{"event", "answered"}});
+    set("hearth_lane_calls", help, number(calls.resent), {{"event", "resent"}});
+    set("hearth_lane_calls", help, number(calls.lost), {{"event", "lost"}});
+    set("hearth_lane_calls", help, number(calls.fell_back), {{"event", "queued"}});
+}
+
 void fleet_gauges::set_dead_letters(const worker::dead_letter_statistics& counts) {
     const char* help = "Dead letters whose records were made to say so, and failed steps";
     set("hearth_dead_letters", help, number(counts.dead), {{"event", "recorded"}});

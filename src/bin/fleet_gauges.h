@@ -5,6 +5,8 @@
 #include <prometheus/gauge.h>
 #include <prometheus/registry.h>
 
+#include "ctrl/lane_hub.h"
+#include "ctrl/lane_invoker.h"
 #include "ctrl/queued_invoker.h"
 #include "ctrl/worker_registry.h"
 #include "faas/ports.h"
@@ -30,6 +32,7 @@ public:
     void set_workers(const ctrl::worker_registry::totals& sum);
     void set_backlog(const backlog& now);
     void set_queued(const ctrl::queued_invoker_statistics& calls);
+    void set_lanes(ctrl::lane_hub& lanes, const ctrl::lane_invoker_statistics& calls);
     void set_dead_letters(const worker::dead_letter_statistics& counts);
     void set_rate_limit(std::uint64_t passed_unasked);
     void set_heartbeats(const worker::heartbeat::statistics& counts);

@@ -16,11 +16,14 @@ constexpr std::size_t check_threads = 2;
 constexpr std::size_t check_queue_max = 16;
 constexpr seconds extension_interval{5};
 
-task<int> run_check(fleet_services& services, std::vector<service_probe> probes) {
+task<int> run_check(fleet_services& services, const fleet_options& options,
+                    std::vector<service_probe> probes, rights_request rights) {
     services.start();
-    const bool good = co_await print_check(std::move(probes));
+    const bool answered = co_await print_check(std::move(probes));
+    std::printf("\n");
+    const bool granted = co_await print_rights(services, options, std::move(rights));
     co_await services.stop();
-    co_return good ? 0 : 1;
+    co_return answered&& granted ? 0 : 1;
 }
 
 void note(const result<>& sent) {
@@ -56,6 +59,7 @@ std::optional<int> read_command_line(int argc, char** argv, const char* program,
 }
 
 result<int> check_config(const fleet_options& options, const settings& values,
+                         rights_request rights,
                          const std::function<std::vector<service_probe>(fleet_services&)>& more) {
     std::printf("%s\n", values.table().c_str());
     auto ring = uring::ring::create();
@@ -71,7 +75,8 @@ result<int> check_config(const fleet_options& options, const settings& values,
     for (auto& each : more(**services)) {
         probes.push_back(std::move(each));
     }
-    const int status = (*ring)->run(run_check(**services, std::move(probes)));
+    const int status =
+        (*ring)->run(run_check(**services, options, std::move(probes), std::move(rights)));
     services->reset();
     return status;
 }

@@ -9,6 +9,7 @@
 #include "coro/event.h"
 #include "fleet_services.h"
 #include "fleet_settings.h"
+#include "rights_check.h"
 
 namespace hearth {
 
@@ -26,9 +27,9 @@ struct fleet_command {
                                                    fleet_command& into);
 
 // --check-config: the settings with their sources, then every service, asked. `more` gives further
-// probes. 0 when all is well, 1 otherwise.
+// probes; then every right that `rights` says. 0 when all is well, 1 otherwise.
 [[nodiscard]] result<int> check_config(
-    const fleet_options& options, const settings& values,
+    const fleet_options& options, const settings& values, rights_request rights,
     const std::function<std::vector<service_probe>(fleet_services&)>& more);
 
 // Tells the service manager that this process is alive, as often as it wants to hear it. The event

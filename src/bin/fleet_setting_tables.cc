@@ -5,11 +5,13 @@
 #include <string_view>
 
 #include "base/concat.h"
+#include "lane/frame.h"
 #include "log_level.h"
 #include "net/address.h"
 #include "redis/endpoint.h"
 #include "sandbox/protocol.h"
 #include "sandbox_options.h"
+#include "worker/lane_endpoint.h"
 
 namespace hearth {
 namespace {
@@ -54,6 +56,22 @@ result<> check_address(std::string_view text) {
     const bool v6 = text.contains(':');
     if (!net::parse_address(concat(v6 ? "[" : "", text, v6 ? "]:1" : ":1"))) {
         return fail(errc::invalid_argument, "is not a numeric address such as 0.0.0.0 or ::1");
+    }
+    return {};
+}
+
+result<> check_path(std::string_view text) {
+    if (!text.starts_with('/')) {
+        return fail(errc::invalid_argument, "is no path that begins with '/'");
+    }
+    return {};
+}
+
+result<> check_lane(std::string_view text) {
+    if (auto parsed = worker::parse_lane_endpoint(text); !parsed) {
+        return fail(errc::invalid_argument,
+                    "is not of the form tcp://host:port, tls://host:port "
+                    "or unix:/path");
     }
     return {};
 }
@@ -154,6 +172,10 @@ constexpr std::array controller_table{
             .kind = boolean,
             .help = "while Redis is away, let requests pass (true) or answer 503 (false)",
             .fallback = "true"},
+    setting{.name = "HEARTH_PUBLISH_BACKLOG",
+            .kind = boolean,
+            .help = "tell CloudWatch once a minute how many jobs wait for each worker",
+            .fallback = "false"},
     setting{.name = "HEARTH_HEARTBEAT_INTERVAL",
             .kind = duration,
             .help = "how often workers shall report; after three missed ones a worker is dead",
@@ -168,6 +190,16 @@ constexpr std::array controller_table{
     setting{.name = "HEARTH_TEMPORARY_FOLDER",
             .help = "where uploads lie, without a name, until they are stored",
             .fallback = "/var/tmp"},
+    setting{.name = "LANE_PORT",
+            .kind = integer,
+            .help =
+                "port on which workers open lanes for synchronous calls, on HEARTH_LISTEN; with "
+                "HEARTH_TLS_CERT over TLS [none: those calls go through the queue]",
+            .minimum = 1,
+            .maximum = 65'535},
+    setting{.name = "LANE_SOCKET",
+            .help = "path of a Unix socket in the place of LANE_PORT",
+            .check = check_path},
     setting{.name = "AI_NODE_URL",
             .kind = url,
             .help = "reserved for a gateway to a model server; checked, and not used yet"},
@@ -178,6 +210,16 @@ constexpr std::array worker_table{
             .kind = url,
             .help = "where heartbeats go: http://controller:8080",
             .required = true},
+    setting{.name = "LANE_URL",
+            .help = "where to open a lane: tcp://controller:port, tls://controller:port or "
+                    "unix:/path [none: calls come through the queue]",
+            .check = check_lane},
+    setting{.name = "LANE_CA_FILE", .help = "PEM certificates to trust for tls:// [the system's]"},
+    setting{.name = "LANE_CONCURRENCY",
+            .kind = integer,
+            .help = "calls that run over the lane at once [sandboxes of 128 MB that fit]",
+            .minimum = 1,
+            .maximum = lane::credits_max},
     setting{.name = "WARM_POOL_PYTHON_SIZE",
             .kind = integer,
             .help = "sandboxes that wait ready for whatever function comes next",
@@ -188,8 +230,8 @@ constexpr std::array worker_table{
             .help = "for the memoryMb of all sandboxes together [three quarters of the host's]",
             .minimum = memory_budget_mb_min},
     setting{.name = "HEARTH_DATA_DIR",
-            .help = "folder for unpacked code",
-            .fallback = "/var/lib/hearth-worker"},
+            .help = "folder for unpacked code [/var/lib/hearth-worker for root, "
+                    "~/.local/share/hearth-worker otherwise]"},
     setting{.name = "HEARTH_CODE_CACHE_SIZE",
             .kind = bytes,
             .help = "how much unpacked code stays there",

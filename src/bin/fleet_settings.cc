@@ -6,15 +6,20 @@
 #include <utility>
 #include <vector>
 
+#include "aws/references.h"
 #include "base/concat.h"
 #include "base/env_file.h"
+#include "faas/function.h"
 #include "fleet_setting_tables.h"
+#include "groundwork.h"
+#include "lane/frame.h"
 #include "log_level.h"
 
 namespace hearth {
 namespace {
 
 constexpr std::string_view aws_prefix = "AWS_";
+constexpr seconds references_wait{30};  // for all that settings refer to
 
 std::vector<setting> joined(std::span<const setting> first, std::span<const setting> second) {
     std::vector<setting> all(first.begin(), first.end());
@@ -76,11 +81,15 @@ std::unexpected<error> problems_of(const std::vector<std::string>& problems) {
 class reading {
 public:
     reading(const std::vector<setting>& table, const settings_request& from)
-        : environment_(aws_environment(from.file)),
-          values_(settings::load(
-              table,
-              {.file = from.file, .file_required = from.file_required, .resolver = from.resolver})),
-          problems_(values_.problems()) {
+        : environment_(aws_environment(from.file)) {
+        setting_sources sources{
+            .file = from.file, .file_required = from.file_required, .resolver = from.resolver};
+        references_ = find_references(table, sources);
+        if (!sources.resolver) {
+            aws::resolve_references(table, sources, environment_, after(references_wait));
+        }
+        values_ = settings::load(table, sources);
+        problems_ = values_.problems();
         warn_of_unknown(values_, from.file);
         auto aws = aws::settings::read(environment_);
         if (aws) {
@@ -95,8 +104,16 @@ public:
             problems_.push_back(concat(first, " and ", second, ": set both or neither"));
         }
     }
+    void require_at_most_one(std::string_view first, std::string_view second) {
+        if (values_.has(first) && values_.has(second)) {
+            problems_.push_back(concat(first, " and ", second, ": set one of them"));
+        }
+    }
     [[nodiscard]] const std::vector<std::string>& problems() const { return problems_; }
-    [[nodiscard]] settings take_values() { return std::move(values_); }
+    template <class Options>
+    [[nodiscard]] read_settings<Options> finish(Options options) {
+        return {std::move(options), std::move(values_), std::move(references_)};
+    }
 
     // From here on only without problems.
     [[nodiscard]] fleet_options fleet() {
@@ -123,9 +140,32 @@ public:
 private:
     aws::environment environment_;
     settings values_;
+    std::vector<secret_reference> references_;
     std::vector<std::string> problems_;
     std::optional<aws::settings> aws_;
 };
+
+std::string lane_address_of(const reading& from) {
+    if (from.values().has("LANE_SOCKET")) {
+        return from.text("LANE_SOCKET");
+    }
+    if (!from.values().has("LANE_PORT")) {
+        return "";
+    }
+    const std::string& host = from.text("HEARTH_LISTEN");
+    const bool v6 = host.contains(':');
+    return concat(v6 ? "[" : "", host, v6 ? "]:" : ":", from.number("LANE_PORT"));
+}
+
+// As many of the smallest sandboxes as fit, unless it is set.
+std::uint32_t lane_concurrency_of(const reading& from, const sandbox_options& sandboxes) {
+    if (from.values().has("LANE_CONCURRENCY")) {
+        return static_cast<std::uint32_t>(from.number("LANE_CONCURRENCY"));
+    }
+    const std::int64_t fitting =
+        std::min<std::int64_t>(sandboxes.memory_budget_mb / faas::memory_mb_min, sandboxes.slots);
+    return static_cast<std::uint32_t>(std::clamp<std::int64_t>(fitting, 1, lane::credits_max));
+}
 
 sandbox_options sandboxes_of(const reading& from) {
     sandbox_options out;
@@ -180,6 +220,7 @@ std::string help_with(std::span<const setting> own) {
 result<read_settings<controller_options>> read_controller_settings(const settings_request& from) {
     reading read(controller_table(), from);
     read.require_both("HEARTH_TLS_CERT", "HEARTH_TLS_KEY");
+    read.require_at_most_one("LANE_PORT", "LANE_SOCKET");
     if (!read.problems().empty()) {
         return problems_of(read.problems());
     }
@@ -198,7 +239,9 @@ result<read_settings<controller_options>> read_controller_settings(const setting
     out.heartbeat_interval = read.values().duration("HEARTH_HEARTBEAT_INTERVAL");
     out.function_cache_time = read.values().duration("HEARTH_FUNCTION_CACHE_TIME");
     out.temporary_folder = read.text("HEARTH_TEMPORARY_FOLDER");
-    return read_settings<controller_options>{std::move(out), read.take_values()};
+    out.publishes_backlog = read.values().boolean("HEARTH_PUBLISH_BACKLOG");
+    out.lane_address = lane_address_of(read);
+    return read.finish(std::move(out));
 }
 
 result<read_settings<worker_program_options>> read_worker_settings(const settings_request& from) {
@@ -216,11 +259,19 @@ result<read_settings<worker_program_options>> read_worker_settings(const setting
         out.controller_url.pop_back();
     }
     out.data_dir = read.text("HEARTH_DATA_DIR");
+    if (out.data_dir.empty()) {
+        out.data_dir = default_data_dir("hearth-worker");
+    }
     out.sandboxes = sandboxes_of(read);
     out.job_concurrency = static_cast<std::size_t>(read.number("HEARTH_JOB_CONCURRENCY"));
     out.queue_wait = read.values().duration("HEARTH_QUEUE_WAIT");
+    if (read.values().has("LANE_URL")) {
+        out.lane = worker::parse_lane_endpoint(read.text("LANE_URL")).value();
+    }
+    out.lane_authorities = read.text("LANE_CA_FILE");
+    out.lane_concurrency = lane_concurrency_of(read, out.sandboxes);
     out.code_cache_bytes = static_cast<std::size_t>(read.values().bytes("HEARTH_CODE_CACHE_SIZE"));
-    return read_settings<worker_program_options>{std::move(out), read.take_values()};
+    return read.finish(std::move(out));
 }
 
 std::string controller_settings_help() {

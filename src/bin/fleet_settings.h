@@ -3,6 +3,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "aws/settings.h"
 #include "base/clock.h"
@@ -12,6 +13,7 @@
 #include "entrance.h"
 #include "redis/endpoint.h"
 #include "sandbox_options.h"
+#include "worker/lane_endpoint.h"
 
 namespace hearth {
 
@@ -43,6 +45,9 @@ struct controller_options {
     milliseconds heartbeat_interval = ctrl::worker_registry::heartbeat_interval_default;
     milliseconds function_cache_time{5'000};
     std::string temporary_folder;
+    bool publishes_backlog = false;
+    // Where lanes are taken, as net::open_listening_socket() has it; empty: nowhere.
+    std::string lane_address;
 };
 
 struct worker_program_options {
@@ -53,19 +58,23 @@ struct worker_program_options {
     std::size_t job_concurrency = 8;
     milliseconds queue_wait{20'000};
     std::size_t code_cache_bytes = 0;
+    std::optional<worker::lane_endpoint> lane;  // none: calls come through the queue alone
+    std::string lane_authorities;               // a PEM file; empty: the system's
+    std::uint32_t lane_concurrency = 0;
 };
 
 struct settings_request {
     std::string file = ".env";
     bool file_required = false;
-    // Answers "ssm:" and "secretsmanager:" references; without it each is a problem.
+    // Answers "ssm:" and "secretsmanager:" references; without it AWS is asked.
     std::function<result<std::string>(const secret_reference&)> resolver = {};
 };
 
 template <class Options>
 struct read_settings {
     Options options;
-    settings values;  // all of them, for a table
+    settings values;                           // all of them, for a table
+    std::vector<secret_reference> references;  // those that were followed
 };
 
 // errc::invalid_argument: every problem, a line each. Names in the file that no program has are

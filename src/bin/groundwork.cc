@@ -1,11 +1,13 @@
 #include "groundwork.h"
 
 #include <csignal>
+#include <cstdlib>
 #include <filesystem>
 
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/concat.h"
 #include "faas/confined_intake.h"
@@ -77,6 +79,14 @@ result<sandbox::client> launch_sandboxd(const installation& installed, const std
 }
 
 }  // namespace
+
+std::string default_data_dir(std::string_view program) {
+    if (::geteuid() == 0) {
+        return concat("/var/lib/", program);
+    }
+    const char* home = ::getenv("HOME");
+    return concat(home == nullptr ? "." : home, "/.local/share/", program);
+}
 
 result<uring::signal_watch> hear_signals() {
     return uring::signal_watch::create({SIGTERM, SIGINT, SIGUSR1});

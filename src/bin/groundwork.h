@@ -37,6 +37,9 @@ struct groundwork_plan {
 // root.
 [[nodiscard]] result<groundwork> lay_groundwork(const groundwork_plan& plan);
 
+// Where a program of this name keeps its data unless told otherwise.
+[[nodiscard]] std::string default_data_dir(std::string_view program);
+
 // The signals that a program hears. While there is one thread.
 [[nodiscard]] result<uring::signal_watch> hear_signals();
 

@@ -29,11 +29,14 @@ int main(int argc, char** argv) {
     if (!read) {
         return told(read.error());
     }
-    const auto status = command.check_config
-                            ? hearth::check_config(read->options.fleet, read->values,
-                                                   [](hearth::fleet_services&) {
-                                                       return std::vector<hearth::service_probe>{};
-                                                   })
-                            : hearth::run_controller(read->options, *manager);
+    const auto status =
+        command.check_config
+            ? hearth::check_config(
+                  read->options.fleet, read->values,
+                  {.asking = hearth::aws::program::controller,
+                   .references = std::move(read->references),
+                   .publishes_backlog = read->options.publishes_backlog},
+                  [](hearth::fleet_services&) { return std::vector<hearth::service_probe>{}; })
+            : hearth::run_controller(read->options, *manager);
     return status ? *status : told(status.error());
 }

@@ -32,6 +32,8 @@ int main(int argc, char** argv) {
     const auto& options = read->options;
     const auto status = command.check_config
                             ? hearth::check_config(options.fleet, read->values,
+                                                   {.asking = hearth::aws::program::worker,
+                                                    .references = std::move(read->references)},
                                                    [&options](hearth::fleet_services& services) {
                                                        return std::vector{hearth::controller_probe(
                                                            services.web(), options)};

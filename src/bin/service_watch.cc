@@ -1,12 +1,9 @@
 #include "service_watch.h"
 
-#include <algorithm>
-#include <array>
-#include <cstdio>
-
 #include "base/concat.h"
 #include "base/log.h"
 #include "coro/when_all.h"
+#include "text_table.h"
 
 namespace hearth {
 namespace {
@@ -22,27 +19,6 @@ task<checked> check(service_probe probe, deadline until) {
     auto outcome = co_await probe.ask(until);
     co_return checked{std::move(outcome),
                       std::chrono::duration_cast<milliseconds>(steady_clock::now() - began)};
-}
-
-using row = std::array<std::string, 5>;
-
-void print(const std::vector<row>& rows) {
-    std::array<std::size_t, 5> widths{};
-    for (const row& each : rows) {
-        for (std::size_t i = 0; i < each.size(); ++i) {
-            widths[i] = std::max(widths[i], each[i].size());
-        }
-    }
-    for (const row& each : rows) {
-        std::string line;
-        for (std::size_t i = 0; i < each.size(); ++i) {
-            line += each[i];
-            line.append(widths[i] - each[i].size() + 2, ' ');
-        }
-        line.erase(line.find_last_not_of(' ') + 1);
-        std::printf("%s\n", line.c_str());
-    }
-    std::fflush(stdout);
 }
 
 }  // namespace
@@ -101,7 +77,7 @@ task<bool> print_check(std::vector<service_probe> probes) {
         asked.push_back(check(each, after(service_watch::patience)));
     }
     const auto answers = co_await when_all(std::move(asked));
-    std::vector<row> rows{{"service", "tried", "ms", "result", "target"}};
+    std::vector<std::vector<std::string>> rows{{"service", "tried", "ms", "result", "target"}};
     bool good = true;
     for (std::size_t i = 0; i < probes.size(); ++i) {
         const auto& [outcome, took] = answers[i];
@@ -110,7 +86,7 @@ task<bool> print_check(std::vector<service_probe> probes) {
                         outcome ? "ok" : concat("FAILED: ", outcome.error().message),
                         probes[i].target});
     }
-    print(rows);
+    print_table(rows);
     co_return good;
 }
 

@@ -13,6 +13,7 @@
 #include "coro/remote.h"
 #include "ctrl/http_metrics.h"
 #include "ctrl/status_routes.h"
+#include "ec2_host.h"
 #include "faas/confined_intake.h"
 #include "fleet_gauges.h"
 #include "fleet_program.h"
@@ -21,6 +22,7 @@
 #include "ring_gauges.h"
 #include "worker/heartbeat.h"
 #include "worker/intake.h"
+#include "worker/lane_client.h"
 #include "worker/worker.h"
 
 namespace hearth {
@@ -49,9 +51,11 @@ public:
 
 private:
     void wire();
+    result<> wire_lane();
+    std::uint32_t lane_window() const;
     task<void> watch_sandboxd(event& stopping);
     task<void> show_status();
-    task<void> shut_down(scope& jobs);
+    task<void> shut_down(scope& jobs, deadline grace);
     task<std::string> metrics_text();
     std::string unhealthy();
     faas::worker_report report() const;
@@ -70,6 +74,8 @@ private:
     std::unique_ptr<worker::worker> worker_;
     std::unique_ptr<worker::job_intake> intake_;
     std::unique_ptr<worker::heartbeat> heartbeat_;
+    std::unique_ptr<worker::lane_host> lane_host_;
+    std::unique_ptr<worker::lane_client> lane_;  // null without LANE_URL
     std::unique_ptr<ctrl::status_routes> status_;
     ctrl::http_metrics http_metrics_{registry_};
     ring_gauges ring_gauges_{registry_};
@@ -100,7 +106,40 @@ result<> worker_server::open() {
     }
     worker_ = std::move(*made);
     wire();
+    return wire_lane();
+}
+
+result<> worker_server::wire_lane() {
+    if (!options_.lane) {
+        return {};
+    }
+    std::shared_ptr<const net::tls_context> tls;
+    if (options_.lane->tls) {
+        auto made = net::tls_context::for_client(options_.lane_authorities);
+        if (!made) {
+            return propagate(made);
+        }
+        tls = std::move(*made);
+    }
+    lane_host_ = std::make_unique<worker::worker_lane_host>(
+        worker_->dispatch(), [this] { return lane_window(); }, [this] { return report(); });
+    lane_ = std::make_unique<worker::lane_client>(
+        *worker_, *lane_host_, blocking_,
+        worker::lane_client_options{.controller = *options_.lane,
+                                    .token = options_.fleet.worker_token,
+                                    .worker_id = id_,
+                                    .tls = std::move(tls)});
     return {};
+}
+
+// What jobs have taken is not there for calls.
+std::uint32_t worker_server::lane_window() const {
+    const auto& running = worker_->dispatch();
+    const std::size_t here = running.busy() + running.waiting();
+    const std::size_t ours = std::min(here, lane_ == nullptr ? 0 : lane_->calls());
+    const std::size_t others = here - ours;
+    return options_.lane_concurrency -
+           static_cast<std::uint32_t>(std::min<std::size_t>(others, options_.lane_concurrency));
 }
 
 void worker_server::wire() {
@@ -134,7 +173,12 @@ task<int> worker_server::run() {
     tasks.spawn(watch_sandboxd(stopping));
     tasks.spawn(feed_watchdog(manager_));
     tasks.spawn(show_status());
+    ec2_host host(*services_, options_.fleet, [&stopping] { stopping.set(); });
+    tasks.spawn(host.watch());
     beating.spawn(heartbeat_->run());
+    if (lane_) {
+        beating.spawn(lane_->run());
+    }
     jobs.spawn(intake_->run());
     if (auto started = co_await front_->start(serving); !started) {
         log::error("a thread cannot serve", {{"reason", started.error().message}});
@@ -149,13 +193,14 @@ task<int> worker_server::run() {
     [[maybe_unused]] const auto told = manager_.ready("waiting for jobs");
     [[maybe_unused]] const auto stopped = co_await stopping.wait();
     tasks.spawn(extend_stop(manager_, after(options_.fleet.grace + last_settling_wait)));
-    co_await shut_down(jobs);
+    co_await shut_down(jobs, host.drain_until(options_.fleet.grace));
     beating.request_stop();
     co_await beating.join();
     if (auto left = co_await heartbeat_->leave(after(goodbye_wait)); !left) {
         log::info("the controller does not hear the goodbye and will miss this worker",
                   {{"reason", left.error().message}});
     }
+    co_await host.let_go();
     co_await front_->drain(after(goodbye_wait));
     co_await serving.join();
     co_await archives_->finish();
@@ -169,17 +214,22 @@ task<int> worker_server::run() {
 
 // No new jobs; those that run may finish within the grace, and are ended after it. What did not
 // succeed goes back to the queue at once, for other workers.
-task<void> worker_server::shut_down(scope& jobs) {
+task<void> worker_server::shut_down(scope& jobs, deadline grace) {
     draining_ = true;
-    const deadline grace = after(options_.fleet.grace);
     log::info("draining", {{"worker", id_},
                            {"graceSeconds", options_.fleet.grace.count()},
                            {"busy", worker_->dispatch().busy()}});
     [[maybe_unused]] const auto told = manager_.stopping("draining");
     intake_->stop_receiving();
+    if (lane_) {
+        lane_->refuse_new();
+    }
     [[maybe_unused]] const auto heard =
         co_await heartbeat_->beat(std::min(grace, after(goodbye_wait)));
     co_await worker_->drain(grace);
+    if (lane_) {
+        co_await lane_->finish(after(goodbye_wait));
+    }
     co_await jobs.join();
     co_await services_->finish_receiving(grace);
 }

@@ -28,6 +28,7 @@ constexpr std::array known_types{
     known_type{error_type::crash_loop, failure_kind::crash_loop, false},
     known_type{error_type::start_failed, failure_kind::host, false},
     known_type{error_type::code_unavailable, failure_kind::host, false},
+    known_type{error_type::worker_lost, failure_kind::worker_lost, false},
 };
 
 }  // namespace
@@ -62,6 +63,8 @@ std::string_view to_string(failure_kind kind) noexcept {
             return "crash_loop";
         case failure_kind::host:
             return "host";
+        case failure_kind::worker_lost:
+            return "worker_lost";
     }
     return "?";
 }

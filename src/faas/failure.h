@@ -23,8 +23,9 @@ enum class failure_kind : std::uint8_t {
     protocol,          // sent what the runtime would not
     crash_loop,        // not tried: its sandboxes failed to start again and again
     host,              // the host's doing
+    worker_lost,       // its worker was lost while it ran
 };
-inline constexpr failure_kind failure_kind_last = failure_kind::host;
+inline constexpr failure_kind failure_kind_last = failure_kind::worker_lost;
 
 // "handler_error", "import_error", …
 [[nodiscard]] std::string_view to_string(failure_kind kind) noexcept;
@@ -46,6 +47,7 @@ inline constexpr std::string_view protocol_violation = "Sandbox.ProtocolViolatio
 inline constexpr std::string_view crash_loop = "Sandbox.CrashLoop";
 inline constexpr std::string_view start_failed = "Sandbox.StartFailed";
 inline constexpr std::string_view code_unavailable = "Runtime.CodeUnavailable";
+inline constexpr std::string_view worker_lost = "Host.WorkerLost";
 }  // namespace error_type
 
 // Of a type that Hearth itself found out.

@@ -13,12 +13,23 @@
 
 namespace hearth::faas {
 
+// Learns that a function begins: from then on a second attempt could run it twice. Once at most, on
+// the loop's thread, from within invoke().
+class start_watcher {
+public:
+    virtual void on_started() noexcept = 0;
+
+protected:
+    ~start_watcher() = default;
+};
+
 // What is to be run. `event` is JSON text that was checked to be one valid value.
 struct invocation {
     std::string job_id;
     std::string request_id;
     std::shared_ptr<const function> target;
     std::string event;
+    start_watcher* watcher = nullptr;  // may be null; outlives the invocation
 };
 
 enum class invocation_status : std::uint8_t {

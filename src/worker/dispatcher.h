@@ -37,6 +37,12 @@ struct dispatcher_options {
     std::uint32_t cpu_floor_millis = cpu_floor_millis_default;
 };
 
+struct idle_sandboxes {
+    std::string function_id;
+    std::int64_t revision = 0;
+    std::size_t count = 0;
+};
+
 struct dispatcher_statistics {
     std::uint64_t started = 0;
     std::uint64_t start_failures = 0;
@@ -82,6 +88,9 @@ public:
     [[nodiscard]] std::size_t waiting() const noexcept { return waiting_; }
     [[nodiscard]] std::size_t idle() const noexcept;  // frozen ones too
     [[nodiscard]] std::size_t frozen() const noexcept;
+    // Of one revision, and of each that has any; retired ones not.
+    [[nodiscard]] std::size_t idle_of(const faas::function& target) const;
+    [[nodiscard]] std::vector<idle_sandboxes> idle_by_revision() const;
     // Ids of functions with an idle sandbox, in order; at most `most`.
     [[nodiscard]] std::vector<std::string> warm_functions(std::size_t most) const;
     // Functions whose next start waits.

@@ -56,6 +56,22 @@ std::size_t dispatcher::idle() const noexcept {
     return count;
 }
 
+std::size_t dispatcher::idle_of(const faas::function& target) const {
+    const auto found = pools_.find({target.id, target.revision});
+    return found == pools_.end() || found->second->retired ? 0 : found->second->idle.size();
+}
+
+std::vector<idle_sandboxes> dispatcher::idle_by_revision() const {
+    std::vector<idle_sandboxes> all;
+    for (const auto& [key, each] : pools_) {
+        if (!each->idle.empty() && !each->retired) {
+            all.push_back(
+                {.function_id = key.first, .revision = key.second, .count = each->idle.size()});
+        }
+    }
+    return all;
+}
+
 std::vector<std::string> dispatcher::warm_functions(std::size_t most) const {
     std::vector<std::string> ids;
     for (const auto& [key, each] : pools_) {

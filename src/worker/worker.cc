@@ -63,6 +63,9 @@ task<result<faas::outcome>> worker::run(const faas::invocation& call, deadline u
     }
     warm_sandbox& sandbox = **acquired;
     const bool cold = sandbox.served == 0;
+    if (call.watcher != nullptr) {
+        call.watcher->on_started();
+    }
     auto end = co_await sandbox.invoke(call, after(milliseconds(call.target->timeout_ms)));
     if (cold) {
         end.cold_start = true;

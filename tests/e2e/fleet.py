@@ -1,5 +1,5 @@
-"""Real hearth-controller and hearth-worker programs for a test, on the services whose environment it
-runs in (tools/localcloud run)."""
+"""Real hearth-controller and hearth-worker programs for a test, on the services whose environment
+it runs in (tools/localcloud run)."""
 
 import json
 import os

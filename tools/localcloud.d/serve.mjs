@@ -38,6 +38,12 @@ if (!Object.hasOwn(starters, name)) {
     console.error(`serve.mjs: no stand-in is called ${name}`);
     process.exit(2);
 }
+// A client may die in the middle of its request: dynalite has no listener for that.
+process.on("uncaughtException", (error) => {
+    if (error.code !== "ECONNRESET") {
+        throw error;
+    }
+});
 const bound = await starters[name]();
 writeSync(Number(readyText), `${bound}\n`);
 closeSync(Number(readyText));

@@ -34,6 +34,46 @@ TEST_F(worker_test, a_second_call_finds_the_sandbox_warm) {
     });
 }
 
+// Counts, and notes whether the call had an outcome by then.
+class noting_watcher final : public faas::start_watcher {
+public:
+    void on_started() noexcept override { ++started; }
+    int started = 0;
+};
+
+TEST_F(worker_test, a_call_tells_once_that_it_starts_and_one_that_cannot_start_does_not) {
+    run([this]() -> task<void> {
+        const auto target = function(counting);
+        const auto broken = function("raise ValueError('at import')");
+        for (const auto& [called, expected] : {std::pair(target, 1), std::pair(broken, 0)}) {
+            noting_watcher watcher;
+            const faas::invocation asked{.job_id = "job-1",
+                                         .request_id = "request-1",
+                                         .target = called,
+                                         .event = "{}",
+                                         .watcher = &watcher};
+            std::ignore = co_await worker_->invoke(asked, after(seconds(20)));
+            EXPECT_EQ(watcher.started, expected);
+        }
+    });
+}
+
+TEST_F(worker_test, idle_sandboxes_are_told_by_revision_until_they_are_retired) {
+    run([this]() -> task<void> {
+        const auto target = function(counting);
+        EXPECT_EQ(dispatch().idle_of(*target), 0u);
+        co_await invoke(target);
+        EXPECT_EQ(dispatch().idle_of(*target), 1u);
+        const auto all = dispatch().idle_by_revision();
+        EXPECT_EQ(all.size(), 1u);
+        EXPECT_EQ(all.at(0).function_id, target->id);
+        EXPECT_EQ(all.at(0).revision, target->revision);
+        EXPECT_EQ(all.at(0).count, 1u);
+        worker_->retire(target->id, 0);
+        EXPECT_TRUE(dispatch().idle_by_revision().empty());
+    });
+}
+
 TEST_F(worker_test, two_functions_with_the_same_code_share_no_sandbox) {
     run([this]() -> task<void> {
         const auto one = co_await invoke(function(counting));

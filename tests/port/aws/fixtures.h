@@ -192,6 +192,8 @@ public:
     ~aws_table_fixture() { end(); }
     [[nodiscard]] static std::string missing() { return stand_in::missing(kind::dynamodb); }
     aws::function_table& port() { return *table_; }
+    aws::client& dynamodb() { return *dynamodb_; }
+    [[nodiscard]] const std::string& table_name() const { return name_; }
 
 private:
     aws::client* dynamodb_after(std::string_view definition) {
@@ -249,6 +251,7 @@ public:
     [[nodiscard]] static std::string missing() { return stand_in::missing(kind::sqs_s3); }
     aws::code_store& port() { return *store_; }
     aws::bucket& bucket() { return *bucket_; }
+    aws::client& s3() { return *s3_; }
 
 private:
     thread_pool blocking_{2, 64};

@@ -3,10 +3,13 @@
 
 #include <csignal>
 #include <cstdlib>
+#include <fstream>
+#include <iterator>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <spawn.h>
 #include <sys/wait.h>
@@ -14,6 +17,7 @@
 
 #include "aws/credential_chain.h"
 #include "aws/dynamodb.h"
+#include "aws/probes.h"
 #include "aws/sqs.h"
 #include "aws/text.h"
 #include "tests/port/aws/fixtures.h"
@@ -21,6 +25,9 @@
 
 namespace hearth::test {
 namespace {
+
+using ::testing::ElementsAre;
+using ::testing::UnorderedElementsAre;
 
 [[nodiscard]] bool is_on_path(std::string_view program) {
     std::string_view folders = std::getenv("PATH");
@@ -101,8 +108,11 @@ protected:
     T run(task<T> work) {
         return home_->loop().run(std::move(work));
     }
-    // A user that may do anything; from then on every request's signature is verified.
-    aws::credentials make_user() {
+    static constexpr std::string_view everything =
+        R"({"Version":"2012-10-17","Statement":[{"Effect":"Allow","Action":"*","Resource":"*"}]})";
+
+    // A user with that policy; from then on every request's signature and right is verified.
+    aws::credentials make_user(std::string_view policy = everything) {
         const auto ask = [&](std::string form) {
             // Which service is meant moto reads from the scope of the signature, which it does not
             // verify yet.
@@ -122,8 +132,7 @@ protected:
         ask("Action=CreateUser");
         const auto key = ask("Action=CreateAccessKey");
         ask(concat("Action=PutUserPolicy&PolicyName=all&PolicyDocument=",
-                   aws::percent_encode(R"({"Version":"2012-10-17","Statement":[{"Effect":"Allow",)"
-                                       R"("Action":"*","Resource":"*"}]})")));
+                   aws::percent_encode(policy)));
         const auto verifying =
             run(home_->transport().send({.method = "POST",
                                          .url = server_->url() + "/moto-api/reset-auth",
@@ -179,6 +188,118 @@ TEST_F(aws_on_moto, signatures_are_accepted_and_wrong_ones_are_not) {
         ASSERT_FALSE(bad) << target;
         EXPECT_EQ(bad.error().code, errc::permission_denied) << bad.error().message;
     }
+}
+
+class aws_rights_on_moto : public aws_on_moto {
+protected:
+    // The policy of a program as docs/fleet.md has it, with its placeholders filled.
+    static std::string documented_policy(std::string_view program_name) {
+        std::ifstream file(HEARTH_FLEET_DOCUMENT);
+        const std::string text{std::istreambuf_iterator<char>(file), {}};
+        constexpr std::string_view fence = "```json\n";
+        const auto title = text.find(concat("### Role of ", program_name));
+        const auto start = text.find(fence, title) + fence.size();
+        std::string policy = text.substr(start, text.find("```", start) - start);
+        replace_all(policy, "REGION", "us-east-1");
+        replace_all(policy, "ACCOUNT", "123456789012");
+        // moto compares the resources of SQS's rights, and of DynamoDB's none but "*".
+        for (const auto* table :
+             {"hearth-functions/index/by_creation", "hearth-functions", "hearth-invocations"}) {
+            replace_all(policy, concat("arn:aws:dynamodb:us-east-1:123456789012:table/", table),
+                        "*");
+        }
+        return policy;
+    }
+    static void replace_all(std::string& in, std::string_view what, std::string_view by) {
+        for (auto at = in.find(what); at != std::string::npos; at = in.find(what, at)) {
+            in.replace(at, what.size(), by);
+        }
+    }
+    // Rights that the probes of queues and tables miss, for a user with that policy.
+    std::vector<std::string> missing_rights(std::string_view policy, aws::program asking) {
+        make_resources();
+        aws::fixed_credentials keys(make_user(policy));
+        const auto config = settings_at(server_->url());
+        aws::client sqs(home_->transport(), &keys, config, aws::service::sqs);
+        aws::client dynamodb(home_->transport(), &keys, config, aws::service::dynamodb);
+        std::vector<std::string> missing;
+        const auto add = [&](const std::vector<aws::probe>& lines) {
+            for (const auto& each : lines) {
+                if (!each.seen) {
+                    EXPECT_EQ(each.seen.error().code, errc::permission_denied)
+                        << each.seen.error().message;
+                    missing.push_back(concat(each.tried, " on ", each.target));
+                }
+            }
+        };
+        const std::string account = "http://sqs/123456789012/";
+        add(run(
+            aws::probe_queue(sqs, account + "hearth-jobs", aws::queue_role::jobs, asking, soon())));
+        add(run(aws::probe_queue(sqs, account + "hearth-jobs-dead", aws::queue_role::dead_letters,
+                                 asking, soon())));
+        add(run(aws::probe_function_table(dynamodb, "hearth-functions", asking, soon())));
+        add(run(aws::probe_invocation_table(dynamodb, "hearth-invocations", asking, soon())));
+        return missing;
+    }
+
+private:
+    // Before rights are verified.
+    void make_resources() {
+        const aws::credentials nobody{"any", "any", ""};
+        for (const auto* name : {"hearth-jobs", "hearth-jobs-dead"}) {
+            ASSERT_TRUE(call(nobody, aws::service::sqs, "AmazonSQS.CreateQueue",
+                             concat(R"({"QueueName":")", name, R"("})")));
+        }
+        for (const auto* table :
+             {R"({"TableName":"hearth-functions","BillingMode":"PAY_PER_REQUEST",
+                "AttributeDefinitions":[{"AttributeName":"id","AttributeType":"S"},
+                {"AttributeName":"kind","AttributeType":"S"},
+                {"AttributeName":"created","AttributeType":"S"}],
+                "KeySchema":[{"AttributeName":"id","KeyType":"HASH"}],
+                "GlobalSecondaryIndexes":[{"IndexName":"by_creation","KeySchema":[
+                {"AttributeName":"kind","KeyType":"HASH"},
+                {"AttributeName":"created","KeyType":"RANGE"}],
+                "Projection":{"ProjectionType":"ALL"}}]})",
+              R"({"TableName":"hearth-invocations","BillingMode":"PAY_PER_REQUEST",
+                "AttributeDefinitions":[{"AttributeName":"job_id","AttributeType":"S"}],
+                "KeySchema":[{"AttributeName":"job_id","KeyType":"HASH"}]})"}) {
+            ASSERT_TRUE(
+                call(nobody, aws::service::dynamodb, "DynamoDB_20120810.CreateTable", table));
+        }
+    }
+};
+
+TEST_F(aws_rights_on_moto, the_controllers_documented_policy_is_enough) {
+    EXPECT_THAT(missing_rights(documented_policy("hearth-controller"), aws::program::controller),
+                ElementsAre());
+}
+
+TEST_F(aws_rights_on_moto, the_workers_documented_policy_is_enough) {
+    EXPECT_THAT(missing_rights(documented_policy("hearth-worker"), aws::program::worker),
+                ElementsAre());
+}
+
+TEST_F(aws_rights_on_moto, rights_that_are_taken_from_the_policy_are_the_ones_found_missing) {
+    auto policy = documented_policy("hearth-worker");
+    replace_all(policy, "sqs:SendMessage", "sqs:ListQueues");
+    replace_all(policy, "sqs:DeleteMessage", "sqs:ListQueueTags");
+    replace_all(policy, "dynamodb:UpdateItem", "dynamodb:ListTables");
+    EXPECT_THAT(missing_rights(policy, aws::program::worker),
+                UnorderedElementsAre("sqs:SendMessage on hearth-jobs",
+                                     "sqs:SendMessage on hearth-jobs-dead",
+                                     "sqs:DeleteMessage on hearth-jobs",
+                                     "dynamodb:UpdateItem on hearth-invocations"));
+}
+
+TEST_F(aws_rights_on_moto, a_worker_has_not_the_controllers_rights) {
+    EXPECT_THAT(missing_rights(documented_policy("hearth-worker"), aws::program::controller),
+                UnorderedElementsAre("sqs:ReceiveMessage on hearth-jobs-dead",
+                                     "sqs:DeleteMessage on hearth-jobs-dead",
+                                     "sqs:ChangeMessageVisibility on hearth-jobs-dead",
+                                     "dynamodb:PutItem on hearth-functions",
+                                     "dynamodb:DeleteItem on hearth-functions",
+                                     "dynamodb:Query on hearth-functions/index/by_creation",
+                                     "dynamodb:PutItem on hearth-invocations"));
 }
 
 TEST_F(aws_on_moto, a_role_is_assumed_over_a_profile_and_its_session_is_accepted) {

@@ -96,6 +96,29 @@ TEST_F(aws_job_queue, a_job_that_comes_when_nobody_waits_any_more_returns_uncoun
     EXPECT_EQ(got.attempts, 1);
 }
 
+TEST_F(aws_job_queue, a_wait_of_whole_seconds_for_nothing_is_one_request) {
+    const auto before = home_->sqs().counts().attempts;
+    const auto got = run(home_->port().receive(1, seconds(60), after(seconds(2))));
+    ASSERT_TRUE(got);
+    EXPECT_TRUE(got->empty());
+    EXPECT_EQ(home_->sqs().counts().attempts - before, 1u);
+}
+
+TEST_F(aws_job_queue, after_the_polls_are_finished_no_job_is_on_its_way_to_nobody) {
+    auto leaving =
+        home_->loop().start(home_->port().receive(1, seconds(60), after(milliseconds(2500))));
+    home_->loop().run_until([&] { return home_->port().counts().polls == 1; });
+    leaving.stop();
+    EXPECT_EQ(leaving.get().error().code, errc::cancelled);
+    const auto cut_off = run(home_->port().finish_polls(after(milliseconds(1))));
+    ASSERT_FALSE(cut_off);
+    EXPECT_EQ(cut_off.error().code, errc::deadline_exceeded);
+    // It comes on the poll that nobody waits for, and is returned before that counts as finished.
+    ASSERT_TRUE(run(home_->port().enqueue(make_job("job-1"), soon())));
+    ASSERT_TRUE(run(home_->port().finish_polls(soon())));
+    EXPECT_EQ(run(home_->port().measure(soon()))->visible, 1);
+}
+
 TEST_F(aws_job_queue, what_is_no_job_goes_to_the_dead_letters_and_is_not_met_again) {
     home_->ask_json(home_->sqs(), "AmazonSQS.SendMessage",
                     concat(R"({"QueueUrl":")", home_->queue_url(), R"(","MessageBody":"hello"})"));

@@ -6,7 +6,8 @@
 #include <gtest/gtest.h>
 
 #include "base/concat.h"
-#include "tests/unit/aws/scripted_service.h"
+#include "tests/support/lossy_proxy.h"
+#include "tests/unit/aws/services_fixture.h"
 
 namespace hearth::aws {
 namespace {
@@ -189,6 +190,61 @@ TEST_F(aws_client, expired_credentials_are_replaced_once) {
     const auto answer = loop().run(sqs.call(ask(), soon()));
     EXPECT_TRUE(answer) << answer.error().message;
     EXPECT_EQ(service_.count(), 2);
+}
+
+TEST_F(aws_client, a_service_that_says_when_is_asked_no_sooner) {
+    service_.on(method::post, "/", [&](const asked_request&) {
+        auto out = service_.count() == 1 ? refusal(503, "SlowDown") : response::json(200, "{}");
+        out.add_header("x-amz-retry-after", "60");
+        return out;
+    });
+    auto sqs = make();
+    const auto before = steady_clock::now();
+    ASSERT_TRUE(loop().run(sqs.call(ask(), soon())));
+    EXPECT_GE(steady_clock::now() - before, milliseconds(60));
+}
+
+TEST_F(aws_client, who_would_have_to_wait_beyond_the_deadline_is_told_at_once) {
+    service_.on(method::post, "/", [&](const asked_request&) {
+        auto out = refusal(503, "SlowDown");
+        out.add_header("retry-after", "15");
+        return out;
+    });
+    auto sqs = make();
+    const auto answer = loop().run(sqs.call(ask(), after(seconds(10))));
+    ASSERT_FALSE(answer);
+    EXPECT_EQ(answer.error().code, errc::limit_exceeded);
+    EXPECT_EQ(service_.count(), 1);
+}
+
+TEST(aws_failure, the_wait_that_a_service_asks_for_is_read_and_bounded) {
+    const auto wait = [](std::string name, std::string value) {
+        return retry_after({.status = 503, .headers = {{std::move(name), std::move(value)}}},
+                           milliseconds(20'000));
+    };
+    EXPECT_EQ(wait("retry-after", "3"), milliseconds(3000));
+    EXPECT_EQ(wait("x-amz-retry-after", "250"), milliseconds(250));
+    EXPECT_EQ(wait("retry-after", "86400"), milliseconds(20'000));
+    for (const auto* nonsense :
+         {"", "-1", "soon", "1.5", "99999999999999999999", "Fri, 31 Dec 1999 23:59:59 GMT"}) {
+        EXPECT_EQ(wait("retry-after", nonsense), milliseconds(0)) << nonsense;
+    }
+}
+
+TEST_F(aws_client, an_answer_that_breaks_off_is_asked_for_again) {
+    service_.on(method::post, "/",
+                [](const asked_request&) { return response::json(200, R"({"MessageId":"1"})"); });
+    using fate = test::lossy_proxy::fate;
+    for (const auto how : {fate::lost, fate::cut, fate::reset}) {
+        test::lossy_proxy proxy(loop(), transport(), service_.url());
+        const auto config = test::settings_for(proxy.url());
+        client sqs(transport(), &keys_, config, service::sqs, test::impatient());
+        proxy.next({how, how});
+        const auto answer = loop().run(sqs.call(ask(), soon()));
+        ASSERT_TRUE(answer) << answer.error().message;
+        EXPECT_EQ(answer->body, R"({"MessageId":"1"})");
+        EXPECT_EQ(sqs.counts().retries, 2u);
+    }
 }
 
 TEST_F(aws_client, a_service_that_is_away_is_unavailable_and_comes_back) {

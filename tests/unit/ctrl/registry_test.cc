@@ -214,6 +214,19 @@ TEST_F(registry_test, a_second_look_up_does_not_reach_the_table) {
     EXPECT_EQ(table_.reads, 0);
 }
 
+TEST_F(registry_test, where_others_share_the_table_what_is_stale_is_read_again) {
+    const auto function = create_hello();
+    registry sharing(table_, *store_, invoker_, archives_, milliseconds(0));
+    ASSERT_TRUE(loop_.run(sharing.get(function->id, soon())));
+    // Another controller's doing.
+    function_form form;
+    form.name = "renamed";
+    ASSERT_TRUE(update(function->id, form));
+    EXPECT_EQ(loop_.run(sharing.get(function->id, soon())).value()->revision, 2);
+    ASSERT_TRUE(loop_.run(registry_.remove(function->id, soon())));
+    EXPECT_EQ(loop_.run(sharing.get(function->id, soon())).error().code, errc::not_found);
+}
+
 TEST_F(registry_test, collecting_garbage_removes_only_code_that_no_function_uses) {
     const auto kept = create_hello();
     const auto gone = create(form_with("gone.py", "x = 9"));

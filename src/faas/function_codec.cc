@@ -1,16 +1,16 @@
-#include "aws/function_codec.h"
+#include "faas/function_codec.h"
 
 #include "base/concat.h"
 #include "base/json.h"
 
-namespace hearth::aws {
+namespace hearth::faas {
 namespace {
 
 constexpr std::int64_t format_version = 1;
 
 }  // namespace
 
-std::string encode(const faas::function& record) {
+std::string encode(const function& record) {
     json::writer out;
     out.begin_object();
     out.member("v", format_version);
@@ -35,7 +35,7 @@ std::string encode(const faas::function& record) {
         out.end_array();
     }
     out.end_array();
-    out.member("isZip", record.kind == faas::code_kind::zip);
+    out.member("isZip", record.kind == code_kind::zip);
     out.member("codeFile", record.code_file);
     out.member("codeSha256", record.code_sha256);
     out.member("codeSize", record.code_size);
@@ -46,7 +46,7 @@ std::string encode(const faas::function& record) {
     return std::move(out).take();
 }
 
-result<faas::function> decode_function(std::string_view text) {
+result<function> decode_function(std::string_view text) {
     const auto corrupt = [](std::string_view what) {
         return fail(errc::corrupt, concat("a stored function is damaged: ", what));
     };
@@ -55,7 +55,7 @@ result<faas::function> decode_function(std::string_view text) {
         return corrupt(parsed.error().message);
     }
     const auto root = parsed->root();
-    faas::function out;
+    function out;
     std::string_view missing;
     const auto read = [&](const char* name, auto& into) {
         if (root[name].get(into) != simdjson::SUCCESS) {
@@ -83,7 +83,7 @@ result<faas::function> decode_function(std::string_view text) {
     read("revision", out.revision);
     read("createdAt", out.created_at);
     read("updatedAt", out.updated_at);
-    out.kind = is_zip ? faas::code_kind::zip : faas::code_kind::python_file;
+    out.kind = is_zip ? code_kind::zip : code_kind::python_file;
     simdjson::dom::array list;
     read("handlers", list);
     for (const auto each : list) {
@@ -109,4 +109,4 @@ result<faas::function> decode_function(std::string_view text) {
     return out;
 }
 
-}  // namespace hearth::aws
+}  // namespace hearth::faas

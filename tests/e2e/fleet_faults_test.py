@@ -1,0 +1,71 @@
+#!/usr/bin/python3
+"""Whatever is killed and cut: a job that was accepted ends in exactly one recorded outcome.
+
+HEARTH_FAULT_JOBS and HEARTH_FAULT_SECONDS make it longer than the default, which is for every test
+run; bench/soak --fleet is the long form."""
+
+import os
+
+from fleet import FleetTest
+from fleet_jobs import Account, HANDLER, SUBMITTERS, Supervisor, proxies_for
+from fleet_services_test import OwnRedis
+from harness import main
+
+JOBS = int(os.environ.get("HEARTH_FAULT_JOBS", "400"))
+KILL_EVERY_S = 2.0
+# Two visibility timeouts, and what a loaded machine makes of them.
+SETTLE_S = 240
+SHARE_OF_FAULTS = 0.2
+
+
+class WhateverHappens(FleetTest):
+    def setUp(self):
+        self.redis = OwnRedis()
+        self.addCleanup(self.redis.end)
+        self.redis.start()
+
+    def check(self, account, supervisor):
+        told = {**account.summary(), "kills": dict(supervisor.kills)}
+        print(told)
+        self.assertEqual(told["lost"], 0, told)
+        self.assertEqual(told["states"], {"SUCCEEDED": len(account.accepted)}, told)
+        for job_id, record in account.outcomes.items():
+            self.assertEqual(record["result"][0], account.accepted[job_id])
+        self.assertEqual(account.changed(), [], "an outcome was replaced by another one")
+
+    def test_no_accepted_job_is_lost_where_everything_is_killed_in_turn(self):
+        settings = {"REDIS_HOST": self.redis.address, "HEARTH_FUNCTION_CACHE_TIME": "1s"}
+        controller = self.start_controller(**settings)
+        workers = self.start_workers(controller, 2, **settings)
+        account = Account(controller.client(), controller.client().upload(HANDLER), JOBS)
+        supervisor = Supervisor([controller, *workers], self.redis).start(KILL_EVERY_S)
+        try:
+            account.submit_all(pause=KILL_EVERY_S * 4.5 * SUBMITTERS / JOBS)
+        finally:
+            supervisor.stop()
+        self.assertEqual(set(supervisor.kills), {"worker", "sandboxd", "controller", "redis"})
+        account.settle_all(SETTLE_S)
+        self.check(account, supervisor)
+
+    def test_no_accepted_job_is_lost_where_connections_suffer(self):
+        settings, proxies = proxies_for(SHARE_OF_FAULTS, seed=7)
+        for each in proxies.values():
+            self.addCleanup(each.close)
+        settings["REDIS_HOST"] = self.redis.address
+        controller = self.start_controller(**settings)
+        self.start_workers(controller, 2, **settings)
+        account = Account(controller.client(), controller.client().upload(HANDLER), JOBS)
+        supervisor = Supervisor([], proxies=proxies.values()).start(KILL_EVERY_S / 4)
+        try:
+            account.submit_all(pause=KILL_EVERY_S * 2 * SUBMITTERS / JOBS)
+        finally:
+            supervisor.stop()
+        account.settle_all(SETTLE_S)
+        suffered = {name: each.counts for name, each in proxies.items()}
+        print(suffered)
+        self.assertGreater(sum(sum(each.values()) for each in suffered.values()), 0)
+        self.check(account, supervisor)
+
+
+if __name__ == "__main__":
+    main()

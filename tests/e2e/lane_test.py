@@ -1,0 +1,133 @@
+#!/usr/bin/python3
+"""Synchronous calls over lanes: a controller and its workers, as programs."""
+
+import signal
+import socket
+
+from fleet import FleetTest, stop_in_order
+from harness import Background, eventually, in_parallel, main
+
+HELLO = """
+def handler(event, context):
+    return {"hello": event["name"]}
+"""
+SLEEPER = """
+import time
+
+def handler(event, context):
+    time.sleep(event["seconds"])
+    return "slept"
+"""
+ECHO = """
+def handler(event, context):
+    return event
+"""
+ASYNC = {"x-async": "true"}
+LARGE = 5_000_000
+
+
+def free_port():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return server.getsockname()[1]
+
+
+class ALane(FleetTest):
+    def setUp(self):
+        port = free_port()
+        self.controller = self.start_controller(LANE_PORT=str(port))
+        self.lane_url = f"tcp://127.0.0.1:{port}"
+        self.client = self.controller.client()
+
+    def start_lanes(self, count):
+        workers = self.start_workers(self.controller, count, LANE_URL=self.lane_url)
+        self.wait_for_lanes(count)
+        return workers
+
+    def wait_for_lanes(self, count):
+        eventually(
+            lambda: self.controller.metric("hearth_lanes") == count
+            and self.controller.metric('hearth_lane_credits{state="free"}') > 0,
+            f"{count} lanes with credits",
+        )
+
+    def calls(self, event):
+        return self.controller.metric(f'hearth_lane_calls{{event="{event}"}}')
+
+    def test_carries_calls_and_the_queue_carries_jobs(self):
+        workers = self.start_lanes(2)
+        function = self.client.upload(HELLO)
+        answer = self.client.run(function, {"name": "Ada"})
+        self.assertEqual((answer["status"], answer["result"]), ("SUCCEEDED", {"hello": "Ada"}))
+        self.assertEqual((self.calls("answered"), self.calls("queued")), (1, 0))
+        record = self.client.get(f"/status/{answer['jobId']}").json()
+        self.assertEqual((record["status"], record["attempts"]), ("SUCCEEDED", 1))
+        self.assertFalse(self.client.run(function, {"name": "Bob"})["coldStart"], "it is warm")
+
+        job = self.client.post_json("/run", {"functionId": function, "inputData": {"name": "C"}}, ASYNC)
+        done = self.client.wait_for_job(job.json()["jobId"])
+        self.assertEqual(done["result"], {"hello": "C"})
+        self.assertEqual(self.calls("answered"), 2)
+
+        echo = self.client.upload(ECHO)
+        text = "x" * LARGE
+        self.assertEqual(self.client.result(echo, {"text": text})["text"], text)
+        answers = in_parallel([lambda i=i: self.client.result(echo, i) for i in range(16)])
+        self.assertEqual(sorted(answers), list(range(16)))
+        self.assertEqual(self.calls("queued"), 0)
+        stop_in_order(self.controller, *workers)
+
+    def test_that_is_lost_with_a_running_call_tells_its_caller(self):
+        workers = self.start_lanes(2)
+        function = self.client.upload(SLEEPER, timeoutMs="60000")
+        caller = Background(lambda: self.controller.client().try_run(function, {"seconds": 50}))
+        busy = eventually(
+            lambda: [each for each in workers if each.metric('hearth_sandboxes{state="busy"}')],
+            "the worker that runs it",
+        )[0]
+        busy.kill()
+        answer = caller.result()
+        self.assertEqual(answer.status, 502, answer.body)
+        self.assertEqual(answer.json()["error"]["code"], "worker_lost")
+        record = self.client.get(f"/status/{answer.json()['jobId']}").json()
+        self.assertEqual(record["status"], "FAILED")
+        self.assertEqual(record["error"]["type"], "Host.WorkerLost")
+        self.assertEqual(self.client.result(function, {"seconds": 0}), "slept")
+        self.assertEqual((self.calls("lost"), self.calls("queued")), (1, 0))
+
+    def test_comes_back_after_its_controller_was_killed(self):
+        worker = self.start_lanes(1)[0]
+        function = self.client.upload(HELLO)
+        self.controller.kill()
+        self.controller.start()
+        self.wait_for_lanes(1)
+        self.assertEqual(self.controller.client().run(function, {"name": "x"})["status"], "SUCCEEDED")
+        self.assertEqual(self.calls("answered"), 1)
+        stop_in_order(self.controller, worker)
+
+    def test_ends_with_its_worker_after_the_answer_and_calls_then_queue(self):
+        worker = self.start_lanes(1)[0]
+        function = self.client.upload(SLEEPER)
+        caller = Background(lambda: self.controller.client().try_run(function, {"seconds": 1}))
+        eventually(lambda: worker.metric('hearth_sandboxes{state="busy"}'), "that it runs")
+        worker.signal(signal.SIGTERM)
+        self.assertEqual(caller.result().json()["result"], "slept")
+        worker.wait_for_clean_end()
+        eventually(lambda: self.controller.metric("hearth_lanes") == 0, "the end of the lane")
+        answer = self.client.try_run(function, {"seconds": 0}, {"x-timeout-ms": "200"})
+        self.assertEqual(answer.status, 504)
+        self.assertEqual(self.calls("queued"), 1)
+        self.controller.stop()
+
+    def test_with_a_wrong_token_is_refused_and_says_what_to_do(self):
+        worker = self.start_workers(
+            self.controller, 1, LANE_URL=self.lane_url, WORKER_TOKEN="another"
+        )[0]
+        eventually(lambda: "refuses this worker's lane" in worker.log_text(), "the refusal")
+        self.assertIn("set the same on both", worker.log_text())
+        self.assertIn("a lane was refused", self.controller.log_text())
+        self.assertEqual(self.controller.metric("hearth_lanes"), 0)
+        stop_in_order(self.controller, worker)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,358 @@
+#include <gmock/gmock.h>
+#include <poll.h>
+#include <sys/socket.h>
+
+#include "net/listener.h"
+#include "net/tls.h"
+#include "tests/integration/lane/lane_fixture.h"
+#include "tests/support/certificates.h"
+#include "tests/unit/lane/recorded_frames.h"
+
+// Peers that are not what they should be, and lanes over each kind of stream.
+
+namespace hearth {
+namespace {
+
+using test::soon;
+using testing::HasSubstr;
+
+class lane_peers : public test::lane_fixture {
+protected:
+    // A stream to the hub that the test writes by hand.
+    unique_fd knock() {
+        auto pair = test::make_socket_pair();
+        hub_->take(std::make_unique<net::socket_stream>(std::move(pair.ours), "unix"));
+        return std::move(pair.theirs);
+    }
+    static std::string hello_frame(std::string_view with_token = token) {
+        std::string frames;
+        lane::append(frames, lane::hello{.token = with_token, .worker_id = "stranger"});
+        return frames;
+    }
+    // What the hub says until it closes.
+    std::vector<lane::recorded_frames::frame> all_said(const unique_fd& end) {
+        lane::recorded_frames found;
+        lane::parser parse(lane::side::controller, found);
+        bool ended = false;
+        loop_.run_until([&] {
+            char buffer[4096];
+            const ssize_t count = ::recv(end.get(), buffer, sizeof buffer, MSG_DONTWAIT);
+            if (count > 0) {
+                EXPECT_TRUE(parse.feed({buffer, static_cast<std::size_t>(count)}));
+            }
+            ended = ended || count == 0;
+            return ended;
+        });
+        return found.frames;
+    }
+    // The goodbye that answers `bytes`.
+    std::string farewell(const std::string& bytes, lane::goodbye_reason reason) {
+        const unique_fd end = knock();
+        test::write_fully(end, bytes);
+        const auto said = all_said(end);
+        if (said.empty() || said.back().type != lane::frame_type::goodbye) {
+            ADD_FAILURE() << "no goodbye";
+            return "";
+        }
+        const auto last = lane::decode<lane::goodbye>(said.back().payload);
+        EXPECT_EQ(last->reason, reason);
+        return std::string(last->text);
+    }
+    std::string protocol_error(const std::string& bytes) {
+        return farewell(hello_frame() + bytes, lane::goodbye_reason::protocol_error);
+    }
+    template <class Message>
+    static std::string frame(const Message& said, std::uint64_t stream = 0) {
+        std::string out;
+        lane::append(out, said, stream);
+        return out;
+    }
+    static std::string header(std::uint32_t length, lane::frame_type type, std::uint64_t stream) {
+        std::string out;
+        lane::append(out, lane::frame_header{length, type, stream});
+        return out;
+    }
+};
+
+TEST_F(lane_peers, a_wrong_token_is_answered_with_the_remedy) {
+    EXPECT_THAT(farewell(hello_frame("guess"), lane::goodbye_reason::wrong_token),
+                HasSubstr("WORKER_TOKEN"));
+    EXPECT_THAT(farewell(hello_frame(""), lane::goodbye_reason::wrong_token),
+                HasSubstr("WORKER_TOKEN"));
+    loop_.run_until([&] { return hub_->statistics().refused == 2; });
+    EXPECT_EQ(hub_->lanes(), 0u);
+}
+
+TEST_F(lane_peers, another_version_is_answered_with_the_remedy) {
+    EXPECT_THAT(farewell(frame(lane::hello{.version = 2, .token = token, .worker_id = "w"}),
+                         lane::goodbye_reason::wrong_version),
+                HasSubstr("install the same release of Hearth on both"));
+}
+
+TEST_F(lane_peers, a_worker_with_the_wrong_token_keeps_running_without_a_lane) {
+    auto& worker = make_worker("worker-1", {.token = "guess"});
+    attach(worker);
+    loop_.run_until([&] { return worker.client.statistics().failed == 1; });
+    EXPECT_FALSE(worker.client.connected());
+}
+
+TEST_F(lane_peers, what_comes_before_hello_or_twice_ends_the_lane) {
+    EXPECT_THAT(farewell(frame(lane::credit{.window = 1}), lane::goodbye_reason::protocol_error),
+                HasSubstr("before hello"));
+    EXPECT_THAT(protocol_error(hello_frame()), HasSubstr("second hello"));
+    EXPECT_THAT(farewell("GET / HTTP/1.1\r\nHost: x\r\n\r\n", lane::goodbye_reason::protocol_error),
+                HasSubstr("unknown type"));
+}
+
+TEST_F(lane_peers, frames_beyond_their_limits_end_the_lane) {
+    EXPECT_THAT(protocol_error(header(0xffff'ffff, lane::frame_type::data, 1)), HasSubstr("bytes"));
+    EXPECT_THAT(protocol_error(header(5, lane::frame_type::credit, 0) + "12345"),
+                HasSubstr("credit"));
+    EXPECT_THAT(protocol_error(frame(lane::credit{.window = lane::credits_max + 1})),
+                HasSubstr("credit"));
+    EXPECT_THAT(protocol_error(header(2, lane::frame_type::report, 0) + "[]"), HasSubstr(""));
+}
+
+TEST_F(lane_peers, frames_of_streams_that_are_not_open_end_the_lane) {
+    EXPECT_THAT(protocol_error(header(0, lane::frame_type::started, 9)), HasSubstr("not open"));
+    EXPECT_THAT(protocol_error(frame(lane::end{}, 9)), HasSubstr("not open"));
+    EXPECT_THAT(protocol_error(frame(lane::window{.bytes = 1}, 9)), HasSubstr("not open"));
+    EXPECT_THAT(protocol_error(header(1, lane::frame_type::data, 9) + "x"),
+                HasSubstr("without its head"));
+}
+
+// Each on a stream that is open, stream 1, whose call then goes the other way.
+TEST_F(lane_peers, frames_out_of_place_end_the_lane) {
+    const std::string started = header(0, lane::frame_type::started, 1);
+    const std::string five = frame(lane::end{.section_bytes = {0, 5, 0, 0}}, 1);
+    const std::string six = header(6, lane::frame_type::data, 1) + "123456";
+    const std::string large = frame(
+        lane::end{.section_bytes = {0, static_cast<std::uint32_t>(faas::payload_bytes_max), 0, 0}},
+        1);
+    std::string too_much;
+    for (std::size_t sent = 0; sent < faas::payload_bytes_max; sent += lane::chunk_bytes_max) {
+        too_much += header(lane::chunk_bytes_max, lane::frame_type::data, 1) +
+                    std::string(lane::chunk_bytes_max, 'x');
+    }
+    const std::vector<std::pair<std::string, std::string>> cases{
+        {started + started, "started twice"},
+        {started + frame(lane::refused{.text = "no"}, 1), "refused after it started"},
+        {five + started, "after the end"},
+        {five + five, "after the end"},
+        {five + six, "longer than was announced"},
+        {header(1, lane::frame_type::data, 1) + "x", "without its head"},
+        {frame(lane::window{.bytes = 1}, 1), "more than there is"},
+    };
+    for (const auto& [bytes, expected] : cases) {
+        const unique_fd end = knock();
+        test::write_fully(end, hello_frame() + frame(lane::credit{.window = 1}));
+        loop_.run_until([&] { return hub_->scheduler().credits() == 1; });
+        auto running = loop_.start(invoker_->invoke(call(), soon()));
+        loop_.run_until([&] { return hub_->scheduler().credits_free() == 0; });
+        test::write_fully(end, bytes);
+        const auto said = all_said(end);
+        ASSERT_EQ(said.back().type, lane::frame_type::goodbye) << expected;
+        EXPECT_THAT(std::string(lane::decode<lane::goodbye>(said.back().payload)->text),
+                    HasSubstr(expected));
+        EXPECT_TRUE(running.get());
+    }
+}
+
+TEST_F(lane_peers, a_body_beyond_its_window_ends_the_lane) {
+    open_hub({.result_bytes_max = faas::payload_bytes_max});
+    // The budget is taken by a first result that never comes; the second has no window.
+    const unique_fd end = knock();
+    test::write_fully(end, hello_frame() + frame(lane::credit{.window = 2}));
+    loop_.run_until([&] { return hub_->scheduler().credits() == 2; });
+    auto first = loop_.start(invoker_->invoke(call(), soon()));
+    auto second = loop_.start(invoker_->invoke(call(), soon()));
+    loop_.run_until([&] { return hub_->scheduler().credits_free() == 0; });
+    const lane::end large{
+        .section_bytes = {0, static_cast<std::uint32_t>(faas::payload_bytes_max), 0, 0}};
+    test::write_fully(end, frame(large, 1) + frame(large, 2));
+    std::string chunk = header(lane::chunk_bytes_max, lane::frame_type::data, 2) +
+                        std::string(lane::chunk_bytes_max, 'x');
+    std::string bytes;
+    for (std::size_t sent = 0; sent <= lane::body_bytes_free; sent += lane::chunk_bytes_max) {
+        bytes += chunk;
+    }
+    const int size = 4 << 20;
+    ::setsockopt(end.get(), SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size);
+    test::write_fully(end, bytes);
+    const auto said = all_said(end);
+    EXPECT_THAT(std::string(lane::decode<lane::goodbye>(said.back().payload)->text),
+                HasSubstr("window"));
+    EXPECT_TRUE(first.get());
+    EXPECT_TRUE(second.get());
+}
+
+TEST_F(lane_peers, a_flood_of_frames_does_not_keep_others_from_being_served) {
+    auto& worker = add_worker("worker-1");
+    const unique_fd end = knock();
+    std::string flood = hello_frame();
+    for (int i = 0; i < 5'000; ++i) {
+        flood += frame(lane::warm{.idle = 1, .revision = 1, .function_id = concat("f-", i)});
+    }
+    ASSERT_LT(0, ::send(end.get(), flood.data(), flood.size(), MSG_DONTWAIT));
+    int served = 0;
+    while (served < 20) {
+        ::send(end.get(), flood.data() + hello_frame().size(), 13 + 16 + 2, MSG_DONTWAIT);
+        EXPECT_EQ(answer_of(invoke(call())), "null");
+        ++served;
+    }
+    EXPECT_EQ(worker.invoker.job_ids.size(), 20u);
+}
+
+TEST_F(lane_peers, lanes_beyond_the_limit_are_told_so) {
+    open_hub({.lanes_max = 1});
+    add_worker("worker-1");
+    EXPECT_THAT(farewell(hello_frame(), lane::goodbye_reason::limit), HasSubstr("1 lanes"));
+    EXPECT_EQ(hub_->lanes(), 1u);
+}
+
+// Hub and client over a listener, as the programs have them.
+class lane_streams : public lane_peers {
+protected:
+    void listen(const std::string& address, std::shared_ptr<const net::tls_context> tls = {}) {
+        listening_ = std::make_unique<net::listener>(net::open_listening_socket(address).value());
+        accepting_ = std::make_unique<scope>();
+        accepting_->spawn(hub_->serve(*listening_, std::move(tls)));
+    }
+    void stop_listening() {
+        if (listening_) {
+            accepting_->request_stop();
+            loop_.run(listening_->close());
+            loop_.ring().run(accepting_->join());
+            listening_.reset();
+        }
+    }
+    void TearDown() override {
+        stop_listening();
+        lane_peers::TearDown();
+    }
+    test::test_worker& connect(const std::string& url,
+                               std::shared_ptr<const net::tls_context> tls = {}) {
+        auto& made =
+            make_worker("worker-1", {.controller = worker::parse_lane_endpoint(url).value(),
+                                     .token = token,
+                                     .tls = std::move(tls),
+                                     .pause_base = milliseconds(1),
+                                     .pause_max = milliseconds(5)});
+        serving_.spawn(made.client.run());
+        return made;
+    }
+    [[nodiscard]] std::string url(std::string_view scheme = "tcp") const {
+        return concat(scheme, "://127.0.0.1:", listening_->port());
+    }
+
+    std::unique_ptr<net::listener> listening_;
+    std::unique_ptr<scope> accepting_;
+};
+
+TEST_F(lane_streams, a_call_goes_over_tcp) {
+    listen("127.0.0.1:0");
+    connect(url());
+    loop_.run_until([&] { return hub_->scheduler().credits() > 0; });
+    EXPECT_EQ(answer_of(invoke(call())), "null");
+}
+
+TEST_F(lane_streams, a_call_goes_over_a_unix_socket) {
+    const test::temporary_folder folder;
+    listen(folder / "lane");
+    connect(concat("unix:", folder / "lane"));
+    loop_.run_until([&] { return hub_->scheduler().credits() > 0; });
+    EXPECT_EQ(answer_of(invoke(call())), "null");
+    loop_.run(workers_.front()->client.finish(soon()));
+    stop_listening();
+}
+
+TEST_F(lane_streams, a_call_goes_over_tls_with_the_largest_payload) {
+    const test::temporary_folder folder;
+    test::write_self_signed(folder / "cert.pem", folder / "key.pem", "localhost");
+    listen("127.0.0.1:0",
+           net::tls_context::for_server(folder / "cert.pem", folder / "key.pem").value());
+    auto& worker = connect(concat("tls://localhost:", listening_->port()),
+                           net::tls_context::for_client(folder / "cert.pem").value());
+    worker.invoker.script = [](const faas::invocation& got) -> task<result<faas::outcome>> {
+        co_return test::scripted_invoker::succeeding(got.event);
+    };
+    loop_.run_until([&] { return hub_->scheduler().credits() > 0; });
+    const auto event = test::patterned_text(faas::payload_bytes_max);
+    const auto end = invoke(call("f", event));
+    ASSERT_TRUE(end);
+    EXPECT_EQ(end->result_json, event);
+}
+
+TEST_F(lane_streams, a_stranger_without_tls_is_closed) {
+    const test::temporary_folder folder;
+    test::write_self_signed(folder / "cert.pem", folder / "key.pem", "localhost");
+    listen("127.0.0.1:0",
+           net::tls_context::for_server(folder / "cert.pem", folder / "key.pem").value());
+    auto link = loop_.run(net::connect_stream(concat("127.0.0.1:", listening_->port()), soon()));
+    ASSERT_TRUE(link);
+    const std::string frames = hello_frame();
+    ASSERT_TRUE(loop_.run((*link)->write(frames, soon())));
+    loop_.run_until([&] { return hub_->statistics().refused == 1; });
+    loop_.run((*link)->close());
+}
+
+TEST_F(lane_streams, a_worker_comes_back_to_a_controller_that_was_restarted) {
+    listen("127.0.0.1:0");
+    const auto address = concat("127.0.0.1:", listening_->port());
+    auto& worker = connect(url());
+    loop_.run_until([&] { return hub_->scheduler().credits() > 0; });
+    stop_listening();
+    open_hub({});
+    loop_.run_until([&] { return worker.client.statistics().failed > 0; });
+    listen(address);
+    loop_.run_until([&] { return hub_->scheduler().credits() > 0; });
+    EXPECT_EQ(answer_of(invoke(call())), "null");
+}
+
+TEST_F(lane_streams, a_worker_ends_while_it_waits_to_try_again) {
+    auto& worker = make_worker("worker-1", {.controller = {.host = "/nowhere/lane"},
+                                            .token = token,
+                                            .pause_base = milliseconds(60'000)});
+    auto running = loop_.start(worker.client.run());
+    loop_.run_until([&] { return worker.client.statistics().failed == 1; });
+    loop_.run(worker.client.finish(soon()));
+    running.get();
+}
+
+TEST_F(lane_streams, strangers_beyond_the_limit_are_closed_at_once) {
+    listen("127.0.0.1:0");
+    std::vector<std::unique_ptr<net::stream>> strangers;
+    for (std::size_t i = 0; i <= ctrl::lane_hub::strangers_max; ++i) {
+        auto link =
+            loop_.run(net::connect_stream(concat("127.0.0.1:", listening_->port()), soon()));
+        ASSERT_TRUE(link);
+        strangers.push_back(std::move(*link));
+    }
+    loop_.run_until([&] { return hub_->statistics().refused == 1; });
+    for (auto& each : strangers) {
+        loop_.run(each->close());
+    }
+    loop_.run_until([&] { return hub_->statistics().refused == strangers.size(); });
+}
+
+TEST(lane_endpoint, takes_the_three_forms_and_says_what_is_wrong_with_others) {
+    using worker::parse_lane_endpoint;
+    const auto tcp = parse_lane_endpoint("tcp://controller.example:7070");
+    ASSERT_TRUE(tcp);
+    EXPECT_EQ(tcp->host, "controller.example");
+    EXPECT_EQ(tcp->port, 7070);
+    EXPECT_FALSE(tcp->tls);
+    EXPECT_TRUE(parse_lane_endpoint("tls://[::1]:1")->tls);
+    EXPECT_EQ(parse_lane_endpoint("tls://[::1]:1")->host, "::1");
+    EXPECT_EQ(parse_lane_endpoint("unix:/run/lane")->host, "/run/lane");
+    for (const auto* wrong :
+         {"", "controller:7070", "tcp://controller", "tcp://:1", "tcp://a:0", "tcp://a:65536",
+          "tcp://a:1/path", "tcp://::1:7070", "unix:lane", "http://a:1"}) {
+        const auto parsed = parse_lane_endpoint(wrong);
+        ASSERT_FALSE(parsed) << wrong;
+        EXPECT_THAT(parsed.error().message, HasSubstr("tcp://host:port"));
+    }
+}
+
+}  // namespace
+}  // namespace hearth
