@@ -10,6 +10,8 @@
 #include "ctrl/json_views.h"
 #include "http/body_decoder.h"
 #include "http/parser.h"
+#include "lane/messages.h"
+#include "lane/parser.h"
 #include "sandbox/frame.h"
 
 namespace hearth::bench {
@@ -100,6 +102,62 @@ std::uint64_t read_frame() {
     return sandbox::decode_answer_header(bytes)->nonce;
 }
 
+// Takes frames as the worker's end of a lane does, and forgets them.
+class counting_sink final : public lane::frame_sink {
+public:
+    result<> on_frame(const lane::frame_header& header, std::string_view payload) override {
+        if (header.type == lane::frame_type::invoke) {
+            bytes += lane::decode<lane::invoke>(payload)->job_id.size();
+        }
+        return {};
+    }
+    result<> on_data(std::uint64_t, std::string_view piece) override {
+        bytes += piece.size();
+        return {};
+    }
+    std::uint64_t bytes = 0;
+};
+
+void append_data(std::string& out, std::string_view body) {
+    lane::append(out, lane::frame_header{static_cast<std::uint32_t>(body.size()),
+                                         lane::frame_type::data, 1});
+    out += body;
+}
+
+// A call's frames in both directions, written: the call and its event, the end and its result.
+std::uint64_t write_lane_frames() {
+    std::string out;
+    lane::append(out,
+                 lane::invoke{.slot = 1,
+                              .event_bytes = static_cast<std::uint32_t>(event.size()),
+                              .job_id = function_id,
+                              .request_id = function_id},
+                 1);
+    append_data(out, event);
+    lane::append(out, lane::end{.succeeded = true, .section_bytes = {0, 15, 0, 0}}, 1);
+    append_data(out, event);
+    return out.size();
+}
+
+// The call as the worker reads it.
+std::uint64_t read_lane_frames() {
+    static const std::string frames = [] {
+        std::string out;
+        lane::append(out,
+                     lane::invoke{.slot = 1,
+                                  .event_bytes = static_cast<std::uint32_t>(event.size()),
+                                  .job_id = function_id,
+                                  .request_id = function_id},
+                     1);
+        append_data(out, event);
+        return out;
+    }();
+    counting_sink sink;
+    lane::parser reading(lane::side::controller, sink);
+    HEARTH_CHECK(reading.feed(frames).has_value(), "good frames");
+    return sink.bytes;
+}
+
 }  // namespace
 
 std::span<const path> all_paths() {
@@ -110,6 +168,8 @@ std::span<const path> all_paths() {
         path{.name = "json_run_answer", .run = write_answer},
         path{.name = "frame_invoke", .run = write_frame},
         path{.name = "frame_answer", .run = read_frame},
+        path{.name = "lane_write", .run = write_lane_frames},
+        path{.name = "lane_read", .run = read_lane_frames},
     };
     return paths;
 }
