@@ -110,12 +110,13 @@ def version_of(command, pattern=r"(\d+\.\d[\w.+-]*)"):
 class HttpSide:
     """What one server answers to hearth-bench, with the arguments that make the same call."""
 
-    def __init__(self, bench, server, arguments):
+    def __init__(self, bench, server, arguments, key=True):
         self.bench, self.server, self.arguments = bench, server, list(arguments)
+        self.key = ["--api-key", measure.API_KEY] if key else []
 
     def load(self, seconds, connections, *more):
-        command = [self.bench, f"127.0.0.1:{self.server.port}", "--api-key", measure.API_KEY,
-                   "--json", "--duration", f"{seconds:g}", "--warm-up", "0.3",
+        command = [self.bench, f"127.0.0.1:{self.server.port}", *self.key, "--json",
+                    "--duration", f"{seconds:g}", "--warm-up", "0.3",
                    "--connections", str(connections), *self.arguments, *more]
         done = subprocess.run(command, capture_output=True, text=True, check=False,
                               timeout=seconds + LOAD_GRACE_SECONDS)
