@@ -27,8 +27,10 @@ option(HEARTH_FUZZ "Build the libFuzzer targets" OFF)
 
 find_program(HEARTH_CCACHE ccache)
 if(HEARTH_CCACHE)
-    set(CMAKE_C_COMPILER_LAUNCHER "${HEARTH_CCACHE}")
-    set(CMAKE_CXX_COMPILER_LAUNCHER "${HEARTH_CCACHE}")
+    # What one clone compiled serves another: the cache sees paths relative to the source tree.
+    set(CMAKE_CXX_COMPILER_LAUNCHER "${CMAKE_COMMAND}" -E env
+        "CCACHE_BASEDIR=${CMAKE_SOURCE_DIR}" CCACHE_NOHASHDIR=1 "${HEARTH_CCACHE}")
+    set(CMAKE_C_COMPILER_LAUNCHER "${CMAKE_CXX_COMPILER_LAUNCHER}")
 endif()
 find_program(HEARTH_LLD NAMES ld.lld-19 ld.lld)
 if(HEARTH_LLD AND CMAKE_CXX_COMPILER_ID STREQUAL "Clang")

@@ -45,7 +45,7 @@ public:
     // it enters them. For a thread that moves itself the kernel needs none of the lock that
     // cgroup.procs takes, which waits for every processor for milliseconds.
     [[nodiscard]] result<std::vector<unique_fd>> open_task_lists() const;
-    // For the worker: read-only but for the freezer. Those that the kernel does not have are absent.
+    // For the worker: read-only but for the freezer; without those that the kernel does not have.
     [[nodiscard]] result<gauges> open_gauges() const;
     // v1 kills one process and lets the rest run: an eventfd, non-blocking, that becomes readable
     // when the sandbox is out of memory, so that all of it can be ended. Empty on v2, where the

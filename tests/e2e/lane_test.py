@@ -63,7 +63,8 @@ class ALane(FleetTest):
         self.assertEqual((record["status"], record["attempts"]), ("SUCCEEDED", 1))
         self.assertFalse(self.client.run(function, {"name": "Bob"})["coldStart"], "it is warm")
 
-        job = self.client.post_json("/run", {"functionId": function, "inputData": {"name": "C"}}, ASYNC)
+        event = {"functionId": function, "inputData": {"name": "C"}}
+        job = self.client.post_json("/run", event, ASYNC)
         done = self.client.wait_for_job(job.json()["jobId"])
         self.assertEqual(done["result"], {"hello": "C"})
         self.assertEqual(self.calls("answered"), 2)
@@ -100,7 +101,8 @@ class ALane(FleetTest):
         self.controller.kill()
         self.controller.start()
         self.wait_for_lanes(1)
-        self.assertEqual(self.controller.client().run(function, {"name": "x"})["status"], "SUCCEEDED")
+        answer = self.controller.client().run(function, {"name": "x"})
+        self.assertEqual(answer["status"], "SUCCEEDED")
         self.assertEqual(self.calls("answered"), 1)
         stop_in_order(self.controller, worker)
 
