@@ -187,7 +187,11 @@ class ManagersEndTest(StandaloneTest):
         for path in cgroups_of(instance):
             for killer in pathlib.Path(path).glob("slot-*/cgroup.kill"):
                 killer.write_text("1")
-        eventually(lambda: not processes_of(instance), "all its processes have ended")
+        try:
+            eventually(lambda: not processes_of(instance), "all its processes have ended",
+                       END_WAIT_S)
+        except AssertionError as problem:
+            raise AssertionError(f"{problem}: {processes_of(instance)}") from None
         for path in cgroups_of(instance):
             for folder, _, _ in os.walk(path, topdown=False):
                 os.rmdir(folder)

@@ -2,6 +2,7 @@
 """A fleet and what surrounds it: settings, services that are away, the rate limit, the service
 manager, and what an idle worker costs."""
 
+import itertools
 import os
 import re
 import signal
@@ -91,7 +92,8 @@ class CheckConfig(FleetTest):
         """{(service, tried): what came of it}"""
         lines = done.stdout.splitlines()
         start = next(i for i, line in enumerate(lines) if re.match(r"service +tried", line))
-        cells = [re.split(r" {2,}", line) for line in lines[start + 1 :]]
+        table = itertools.takewhile(str.strip, lines[start + 1 :])  # the rights come below
+        cells = [re.split(r" {2,}", line) for line in table]
         return {(each[0], each[1], each[-1].split(" at ")[0]): each[3] for each in cells}
 
     def test_asks_every_service_and_says_what_is_wrong_with_which(self):
