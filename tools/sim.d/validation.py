@@ -1,0 +1,1 @@
+def main(p,j): return 0
