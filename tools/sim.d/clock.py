@@ -1,4 +1,4 @@
-"""The clock of the simulation: events in order of time, and in order of asking where times agree."""
+"""The clock of the simulation: events in order of time; of the same time, in order of asking."""
 
 import heapq
 

@@ -74,6 +74,7 @@ COLUMNS = (
     ("workers", lambda f: f"{f['workers']['mean']:.1f}"),
     ("rate/s", lambda f: f"{f['ratePerSecond']:.4g}"),
     ("jobs p50", lambda f: _delay(f, "jobs", "p50")),
+    ("jobs p90", lambda f: _delay(f, "jobs", "p90")),
     ("jobs p99", lambda f: _delay(f, "jobs", "p99")),
     ("calls p50", lambda f: _delay(f, "calls", "p50")),
     ("calls p99", lambda f: _delay(f, "calls", "p99")),
@@ -94,10 +95,14 @@ def _delay(figures, kind, which):
 
 
 def table(rows, label):
-    """Markdown; `rows` are (label, figures)."""
-    names = [label] + [name for name, _ in COLUMNS]
-    lines = [names, ["---"] * len(names)]
-    lines += [[str(shown)] + [text(figures) for _, text in COLUMNS] for shown, figures in rows]
+    """Markdown; `rows` are (label, figures). What did not happen in any row has no column."""
+    columns = [(label, [str(shown) for shown, _ in rows])]
+    for name, text in COLUMNS:
+        cells = [text(figures) for _, figures in rows]
+        if set(cells) - {"-", "0"}:
+            columns.append((name, cells))
+    lines = [[name for name, _ in columns], ["---"] * len(columns)]
+    lines += zip(*(cells for _, cells in columns))
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 

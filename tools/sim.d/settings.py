@@ -45,7 +45,7 @@ class Settings:
                            " slots of --workers busy")
     surge: tuple = _setting(None, "START:END:FACTOR: the rate's factor within these seconds",
                             _surge)
-    async_share: float = _setting(0.5, "share of arrivals that are jobs (x-async); others are calls")
+    async_share: float = _setting(0.5, "share of arrivals that are jobs (x-async), not calls")
     functions: int = _setting(50, "functions that are called")
     traces: str = _setting("", "folder of the ServerlessBench distributions: popularity, mean"
                            " execution time and memory of functions; without it popularity is"

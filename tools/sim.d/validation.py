@@ -13,6 +13,9 @@ from workload import Spread
 # calls up for tens of milliseconds, and some hundred arrivals leave a 99th percentile to three of
 # them, so that it is shown and not judged.
 FACTOR_MAX = 1.5
+# Or within this: what one hand-over between processes varies by there. Delays without waiting are
+# that short, and the model says nothing about them: it is given them.
+SLACK_S = 0.002
 JUDGED = ("mean", "p50", "p90")
 
 
@@ -45,6 +48,11 @@ def percentiles(delays):
             "p90": percentile(ordered, 0.9), "p99": percentile(ordered, 0.99)}
 
 
+def agree(real, simulated):
+    low, high = sorted((real, simulated))
+    return high <= low * FACTOR_MAX or high - low <= SLACK_S
+
+
 def compare(measured):
     """One dictionary for each run of the file."""
     rows = []
@@ -57,7 +65,7 @@ def compare(measured):
             simulated = percentiles([each.began - each.arrived for each in fleet.ended])
             real = percentiles(run["delays"])
             factors = {name: simulated[name] / max(real[name], 1e-6) for name in real}
-            agrees = all(1 / FACTOR_MAX <= factors[name] <= FACTOR_MAX for name in JUDGED)
+            agrees = all(agree(real[name], simulated[name]) for name in JUDGED)
             rows.append({"kind": kind, "load": run["load"], "count": len(run["delays"]),
                          "hostLoad": run["hostLoad"], "measured": real, "simulated": simulated,
                          "factors": factors, "agrees": agrees})
@@ -67,7 +75,7 @@ def compare(measured):
 def table(measured, rows):
     first, last = measured["hostLoad"]
     lines = [f"{measured['date']}, {measured['machine']}, load {first:.1f} to {last:.1f}; measured "
-             f"/ simulated, to agree within {FACTOR_MAX}×", "",
+             f"/ simulated, to agree within {FACTOR_MAX}× or {seconds(SLACK_S)}", "",
              "| what | load | arrivals | mean | p50 | p90 | p99 | host's load | agrees |",
              "|---|---|---|---|---|---|---|---|---|"]
     for row in rows:
