@@ -83,9 +83,9 @@ class Settings:
     code_ms: Spread = _spread(40, 100, "fetching code that a worker has not; assumed")
     lane_ms: Spread = _spread(0.5, 1.0, "warm call from the controller to its handler over the"
                               " lane; within one zone, assumed")
-    controller_ms: float = _setting(0.3, "of the controller's loop for each call or job"
+    controller_ms: float = _setting(0.5, "of the controller's loop for each call or job"
                                     " (docs/scaling.md, measured)")
-    worker_ms: float = _setting(0.5, "of the worker's loop for each (docs/scaling.md, measured)")
+    worker_ms: float = _setting(0.7, "of the worker's loop for each (docs/scaling.md, measured)")
     send_ms: Spread = _spread(12, 25, "accepting a job: record and message; assumed")
     receive_ms: Spread = _spread(8, 20, "from a visible message to the worker that waits for it;"
                                  " assumed")
