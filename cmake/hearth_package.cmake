@@ -5,6 +5,7 @@
 #   libexec/hearth/hearth-sandboxd      started by hearth, not by people
 #   libexec/hearth/hearth-unpack        started by hearth, for each archive
 #   libexec/hearth/hearth-zygote        started by hearth-sandboxd
+#   bin/hearth-bench                    puts load on a server; with its man page
 #   share/hearth/runtimes/python        what runs inside a sandbox, and the examples
 #   share/man/man1/hearth.1, hearth-controller.1, hearth-worker.1
 #   lib/systemd/system/hearth.service   `hearth dev` as a service
@@ -70,6 +71,16 @@ foreach(unit hearth hearth-controller hearth-worker)
 endforeach()
 get_property(compressed_files GLOBAL PROPERTY HEARTH_COMPRESSED)
 add_custom_target(hearth_package_files ALL DEPENDS ${compressed_files})
+
+# The load generator and its page: for whoever wants to know what a host of theirs can do.
+if(TARGET hearth-bench)
+    install(TARGETS hearth-bench RUNTIME DESTINATION "${CMAKE_INSTALL_BINDIR}")
+    set(bench_page "${CMAKE_BINARY_DIR}/package/hearth-bench.1.gz")
+    hearth_install_compressed("${CMAKE_SOURCE_DIR}/docs/man/hearth-bench.1" hearth-bench.1
+        "${CMAKE_INSTALL_MANDIR}/man1")
+    add_custom_target(hearth_bench_page ALL DEPENDS "${bench_page}")
+    add_dependencies(hearth_package_files hearth-bench hearth_bench_page)
+endif()
 
 # An installation takes what was built, without building the tests first.
 set(CMAKE_SKIP_INSTALL_ALL_DEPENDENCY ON)

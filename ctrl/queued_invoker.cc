@@ -59,6 +59,7 @@ task<result<faas::outcome>> queued_invoker::invoke(const faas::invocation& call,
 
 task<result<faas::outcome>> queued_invoker::outcome_of(const std::string& job_id, deadline until) {
     milliseconds pause = options_.look_min;
+    milliseconds bus_pause{0};
     for (;;) {
         const bool up = results_.is_up();
         const milliseconds patience = up ? options_.look_anyway : pause;
@@ -87,7 +88,9 @@ task<result<faas::outcome>> queued_invoker::outcome_of(const std::string& job_id
             co_return fail(errc::deadline_exceeded, "the call is still in the queue or running");
         }
         if (heard.error().code != errc::deadline_exceeded) {
-            if (auto slept = co_await sleep_until(after(refused_pause)); !slept) {
+            // The bus answers with errors: each look is a read of the log.
+            bus_pause = std::min(std::max(bus_pause * 2, refused_pause), options_.look_max);
+            if (auto slept = co_await sleep_until(after(bus_pause)); !slept) {
                 co_return propagate(slept);
             }
         }

@@ -93,6 +93,20 @@ result<pipe_ends> make_pipe() {
     return pipe_ends{unique_fd(ends[0]), unique_fd(ends[1])};
 }
 
+// How much of an event, or of a result, can be under way at once. Each time that it is full costs a
+// switch between worker and sandbox, which wait their turn on a busy host. It is a bound, not
+// memory that is set aside; what a sandbox leaves unread in it lies outside its memory limit, hence
+// the smaller one. The kernel doubles both, for its own records (socket(7)).
+constexpr int event_buffer_bytes = 2 << 20;
+constexpr int result_buffer_bytes = 512 << 10;
+
+void widen(int socket, int bytes) {
+    // Beyond net.core.wmem_max only with CAP_NET_ADMIN; without it, up to that.
+    if (::setsockopt(socket, SOL_SOCKET, SO_SNDBUFFORCE, &bytes, sizeof bytes) != 0) {
+        ::setsockopt(socket, SOL_SOCKET, SO_SNDBUF, &bytes, sizeof bytes);
+    }
+}
+
 result<wiring> make_wiring(uid_t owner) {
     wiring made;
     for (pipe_ends* each : {&made.go, &made.status, &made.output, &made.adoption}) {
@@ -108,6 +122,8 @@ result<wiring> make_wiring(uid_t owner) {
     }
     made.stream.reset(stream[0]);
     made.stream_inside.reset(stream[1]);
+    widen(made.stream.get(), event_buffer_bytes);
+    widen(made.stream_inside.get(), result_buffer_bytes);
     // Only the read ends do not block: a write end that answers EAGAIN would lose the function's
     // output. The sandbox's user owns that pipe, so that /dev/stdout can be opened inside.
     if (::fcntl(made.status.read.get(), F_SETFL, O_NONBLOCK) != 0 ||

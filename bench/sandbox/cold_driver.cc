@@ -301,8 +301,9 @@ void print_density(const arguments& given, int code) {
 }  // namespace
 
 int main(int count, char** values) {
-    if (count != 4) {
-        stop("usage: hearth-bench-cold SANDBOXD RUNTIME_DIR ROUNDS");
+    const bool only_starts = count == 5 && std::string_view(values[4]) == "starts";
+    if (count != 4 && !only_starts) {
+        stop("usage: hearth-bench-cold SANDBOXD RUNTIME_DIR ROUNDS [starts]");
     }
     const arguments given{values[1], values[2], std::max(std::atoi(values[3]), 1)};
     std::string directory = (fs::temp_directory_path() / "hearth-bench-XXXXXX").string();
@@ -315,8 +316,10 @@ int main(int count, char** values) {
     const unique_fd code(::open(directory.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
     std::printf("{");
     print_starts(given, code.get());
-    print_rates(given, code.get());
-    print_density(given, code.get());
+    if (!only_starts) {
+        print_rates(given, code.get());
+        print_density(given, code.get());
+    }
     std::printf("\"rounds\": %d}\n", given.rounds);
     fs::remove_all(directory);
     return 0;

@@ -9,6 +9,9 @@
 namespace hearth::aws {
 namespace {
 
+// Far above what jobs have, far below what a sum could not hold.
+constexpr std::int64_t attempts_before_max = 1'000;
+
 constexpr std::int64_t format_version = 1;
 
 void append_unit(std::string& out, std::uint32_t unit) {
@@ -109,7 +112,7 @@ result<job_message> decode_job_message(std::string_view body) {
         return corrupt("a field is missing, or another version of Hearth wrote it");
     }
     if (body.size() - line_end - 1 != bytes || out.attempts_before < 0 ||
-        out.content.job_id.empty()) {
+        out.attempts_before > attempts_before_max || out.content.job_id.empty()) {
         return corrupt("its fields do not fit together");
     }
     out.content.event = body.substr(line_end + 1);

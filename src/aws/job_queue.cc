@@ -218,17 +218,18 @@ task<void> job_queue::admit(sqs::message got, seconds visibility,
         co_return;
     }
     faas::job_delivery delivery;
+    // A service that leaves the count out has handed it out once.
+    got.receive_count = std::max<std::int64_t>(got.receive_count, 1);
     delivery.attempts = message->attempts_before + got.receive_count;
     bool is_lost = false;
+    bool is_delayed = false;
     if (!message->event_blob.empty()) {
         auto event = co_await large_events_.get(message->event_blob, after(step_time));
         is_lost = !event && event.error().code == errc::not_found;
         if (!event) {
             log::warning("a job's event cannot be fetched",
                          {{"jobId", message->content.job_id}, {"reason", event.error().message}});
-            if (!is_lost) {
-                co_return;
-            }
+            is_delayed = !is_lost;
         } else {
             message->content.event = std::move(*event);
         }
@@ -246,6 +247,12 @@ task<void> job_queue::admit(sqs::message got, seconds visibility,
     }
     delivery.content = message->content;
     delivery.receipt = hold(std::move(got), std::move(*message), visibility);
+    if (is_delayed) {
+        // Not handed out, so no attempt. If this fails too, the visibility timeout remains.
+        [[maybe_unused]] const auto back =
+            co_await release(delivery.receipt, visibility, false, after(step_time));
+        co_return;
+    }
     into.push_back(std::move(delivery));
 }
 

@@ -104,6 +104,13 @@ public:
             problems_.push_back(concat(first, " and ", second, ": set both or neither"));
         }
     }
+    // Both would be bound, and the kernel would share the connections out among them.
+    void require_different(std::string_view first, std::string_view second) {
+        if (values_.has(first) && values_.integer(first) != 0 &&
+            values_.integer(first) == values_.integer(second)) {
+            problems_.push_back(concat(first, " and ", second, ": take two different ports"));
+        }
+    }
     void require_at_most_one(std::string_view first, std::string_view second) {
         if (values_.has(first) && values_.has(second)) {
             problems_.push_back(concat(first, " and ", second, ": set one of them"));
@@ -221,6 +228,7 @@ result<read_settings<controller_options>> read_controller_settings(const setting
     reading read(controller_table(), from);
     read.require_both("HEARTH_TLS_CERT", "HEARTH_TLS_KEY");
     read.require_at_most_one("LANE_PORT", "LANE_SOCKET");
+    read.require_different("LANE_PORT", "PORT");
     if (!read.problems().empty()) {
         return problems_of(read.problems());
     }

@@ -61,6 +61,9 @@ struct outcome {
     failure_kind failure = failure_kind::none;  // not kept in records
     // The function never began: another attempt cannot run it twice.
     bool not_started = false;
+    // It never began for a reason that lies with this host or a service and may pass: to be tried
+    // again, and no attempt of the job. Not kept in records.
+    bool host_trouble = false;
     // Whoever ran the call records it, under its job id; nobody else may. Not kept in records. Then
     // `status` may also be one that is not final: the caller's deadline passed first.
     bool recorded = false;

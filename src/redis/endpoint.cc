@@ -99,8 +99,10 @@ result<> parse_host_and_port(std::string_view text, endpoint& into) {
     if (has_port) {
         const auto number = parse_number<std::uint16_t>(port, 1, 65'535);
         if (!number) {
+            // Not shown: without "redis://" before it, this is where a password ends up.
             return fail(errc::invalid_argument,
-                        concat("the Redis port is not a number from 1 to 65535: ", port));
+                        "the Redis port is not a number from 1 to 65535; with a user or password, "
+                        "write redis://user:password@host:port");
         }
         into.port = *number;
     }

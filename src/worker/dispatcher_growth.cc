@@ -161,6 +161,8 @@ task<void> dispatcher::start_one(warm_sandbox& fresh) {
             failure_outcome(faas::error_type::code_unavailable,
                             concat("the function's code cannot be had: ", code.error().message)));
         started.error().not_started = true;
+        // Code that is gone will not come back.
+        started.error().host_trouble = code.error().code != errc::not_found;
     } else if (!finishing_) {
         started = co_await fresh.start(**code);
     }

@@ -16,9 +16,11 @@ prometheus::Gauge& gauge(prometheus::Registry& registry, const char* name, const
 prometheus::Histogram& histogram(prometheus::Registry& registry, const char* name,
                                  const char* help) {
     return prometheus::BuildHistogram().Name(name).Help(help).Register(registry).Add(
+        // A warm call of a small handler takes some tens of microseconds.
         {}, prometheus::Histogram::BucketBoundaries{
-                0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1,
-                0.25,   0.5,     1,      2.5,   5,      10,    30,   60,    300,  900});
+                0.00001, 0.00002, 0.00003, 0.00005, 0.00007, 0.0001, 0.00025, 0.0005, 0.001,
+                0.0025,  0.005,   0.01,    0.025,   0.05,    0.1,    0.25,    0.5,    1,
+                2.5,     5,       10,      30,      60,      300,    900});
 }
 
 prometheus::Counter& invocations(prometheus::Registry& registry, const char* status) {

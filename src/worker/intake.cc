@@ -71,6 +71,9 @@ void job_intake::stop_receiving() noexcept {
 
 task<void> job_intake::receive_loop() {
     while (!stopping_) {
+        if (receive_from_ > steady_clock::now() && !co_await sleep_until(receive_from_)) {
+            co_return;
+        }
         if (!co_await room_.acquire()) {
             co_return;
         }
@@ -140,7 +143,7 @@ task<void> job_intake::attempt(const faas::job_delivery& delivery) {
         co_return;
     }
     if (!marked && marked.error().code != errc::not_found) {
-        report("mark running", delivery, marked.error());
+        co_await put_back(delivery, "mark running", marked.error());
         co_return;
     }
     const deadline caller_waits = caller_deadline_of(job);
@@ -151,7 +154,7 @@ task<void> job_intake::attempt(const faas::job_delivery& delivery) {
     auto found = co_await functions_.get(job.function_id, soon());
     if (!found) {
         if (found.error().code != errc::not_found) {
-            report("look up the function", delivery, found.error());
+            co_await put_back(delivery, "look up the function", found.error());
             co_return;
         }
         invoker_.retire(job.function_id, 0);
@@ -177,6 +180,11 @@ task<void> job_intake::attempt(const faas::job_delivery& delivery) {
         co_return;
     }
     const bool failed = end->status != faas::invocation_status::succeeded;
+    if (failed && end->host_trouble && job.caller_deadline == 0) {
+        co_await put_back(delivery, "begin", {errc::unavailable, end->error_message});
+        co_return;
+    }
+    start_trouble_.clear();
     if (failed && stopping_) {
         // The shutdown may have ended it: the next worker tries again.
         co_await give_back(delivery, milliseconds(0), !end->not_started);
@@ -199,6 +207,15 @@ task<void> job_intake::give_back(const faas::job_delivery& delivery, millisecond
     if (!back) {
         report("return to the queue", delivery, back.error());
     }
+}
+
+// Nothing of it has run, and the next one would fare no better: no attempt, and no hurry.
+task<void> job_intake::put_back(const faas::job_delivery& delivery, std::string_view step,
+                                error reason) {
+    report(step, delivery, reason);
+    start_trouble_ = std::move(reason.message);
+    receive_from_ = after(trouble_pause);
+    co_await give_back(delivery, stopping_ ? milliseconds(0) : options_.trouble_pause, false);
 }
 
 // Records the outcome, tells who waits for it, and only then settles the delivery. Where another
@@ -248,7 +265,7 @@ void job_intake::count(faas::invocation_status status) {
 void job_intake::report(std::string_view what, const faas::job_delivery& delivery,
                         const error& reason) {
     ++statistics_.errors;
-    log::warning("a job's step failed; its visibility timeout brings it back",
+    log::warning("a job's step failed; what is not done yet is done when it comes back",
                  {{"step", what}, {"jobId", delivery.content.job_id}, {"reason", reason.message}});
 }
 

@@ -16,6 +16,7 @@ struct intake_options {
     milliseconds poll{20'000};        // of one receive
     milliseconds retry_base{1'000};   // doubled with every attempt
     milliseconds retry_max{60'000};
+    milliseconds trouble_pause{30'000};  // of a job that the host or a service kept from running
     // Whether this also looks after dead letters; in a fleet its controllers do.
     bool settle_dead = true;
 };
@@ -33,8 +34,10 @@ struct intake_statistics {
 // Takes jobs from the queue and sees each to one recorded outcome. A delivery is acknowledged only
 // after its outcome stands; a job whose outcome stands already is acknowledged unrun; a failure is
 // tried again after a growing pause, faas::attempts_max times in all, and then goes to the dead
-// letters. Whatever cannot be recorded is left to the visibility timeout, which brings the job
-// back. Ring thread only.
+// letters. A job that could not be begun, since the log, the table, the code store or this host
+// failed, returns to the queue without an attempt, and no more are received for a moment. An
+// outcome that cannot be recorded is left to the visibility timeout, which brings the job back.
+// Ring thread only.
 class job_intake {
 public:
     job_intake(faas::job_queue& queue, faas::function_table& functions, faas::invocation_log& log,
@@ -46,8 +49,10 @@ public:
     // since the shutdown may have ended it.
     void stop_receiving() noexcept;
     [[nodiscard]] intake_statistics statistics() const noexcept;
-    // Why the last attempt to receive failed; empty when it did not.
-    [[nodiscard]] const std::string& trouble() const noexcept { return trouble_; }
+    // Why jobs cannot be received or begun at present; empty when they can.
+    [[nodiscard]] const std::string& trouble() const noexcept {
+        return trouble_.empty() ? start_trouble_ : trouble_;
+    }
 
 private:
     task<void> receive_loop();
@@ -57,6 +62,7 @@ private:
     task<void> conclude(const faas::job_delivery& delivery, faas::outcome end);
     task<void> give_back(const faas::job_delivery& delivery, milliseconds pause,
                          bool count_attempt);
+    task<void> put_back(const faas::job_delivery& delivery, std::string_view step, error reason);
     void count(faas::invocation_status status);
     void report(std::string_view what, const faas::job_delivery& delivery, const error& reason);
 
@@ -68,7 +74,9 @@ private:
     intake_options options_;
     intake_statistics statistics_;
     dead_letters dead_letters_;
-    std::string trouble_;
+    std::string trouble_;        // with receiving
+    std::string start_trouble_;  // with beginning what was received
+    deadline receive_from_ = deadline::min();
     semaphore room_;
     scope receiving_;
     scope running_;

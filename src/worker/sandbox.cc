@@ -103,6 +103,7 @@ task<std::expected<void, faas::outcome>> warm_sandbox::start(const code_director
         faas::outcome failed =
             failure_outcome(faas::error_type::start_failed, std::move(launched.error().message));
         failed.not_started = true;
+        failed.host_trouble = true;
         co_return std::unexpected(std::move(failed));
     }
     output_->begin_invocation();

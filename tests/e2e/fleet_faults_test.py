@@ -5,11 +5,13 @@ HEARTH_FAULT_JOBS and HEARTH_FAULT_SECONDS make it longer than the default, whic
 run; bench/soak --fleet is the long form."""
 
 import os
+import subprocess
+import unittest
 
-from fleet import FleetTest
+from fleet import FleetTest, Worker, stop_in_order
 from fleet_jobs import Account, HANDLER, SUBMITTERS, Supervisor, proxies_for
 from fleet_services_test import OwnRedis
-from harness import main
+from harness import eventually, main
 
 JOBS = int(os.environ.get("HEARTH_FAULT_JOBS", "400"))
 KILL_EVERY_S = 2.0
@@ -65,6 +67,32 @@ class WhateverHappens(FleetTest):
         print(suffered)
         self.assertGreater(sum(sum(each.values()) for each in suffered.values()), 0)
         self.check(account, supervisor)
+
+
+@unittest.skipUnless(os.geteuid() == 0, "mounts a small file system")
+class AFullDisk(FleetTest):
+    SIZE_MB = 8
+
+    def test_delays_jobs_whose_code_it_has_no_room_for_and_loses_none(self):
+        controller = self.start_controller()
+        worker = self.make(Worker, controller.url)
+        os.mkdir(worker.data_dir)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={self.SIZE_MB}m", "hearth-test",
+                        worker.data_dir], check=True)
+        self.addCleanup(subprocess.run, ["umount", "--lazy", worker.data_dir], check=False)
+        worker.start()
+        client = controller.client()
+        client.wait_for_job(client.submit(client.upload(HANDLER), 1))
+        ballast = os.path.join(worker.data_dir, "ballast")
+        with self.assertRaises(OSError), open(ballast, "wb", buffering=0) as file:
+            while True:
+                file.write(bytes(4096))
+        job_id = client.submit(client.upload(HANDLER + "# another one\n"), 2)
+        eventually(lambda: "No space left" in worker.log_text(), "that the worker says so")
+        os.unlink(ballast)
+        record = client.wait_for_job(job_id, SETTLE_S)
+        self.assertEqual((record["status"], record["result"][0]), ("SUCCEEDED", 2), record)
+        stop_in_order(controller, worker)
 
 
 if __name__ == "__main__":

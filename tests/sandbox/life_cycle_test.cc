@@ -10,6 +10,7 @@
 #include <signal.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "base/concat.h"
 #include "harness.h"
@@ -74,6 +75,20 @@ TEST(life_cycle, killing_sandboxd_kills_every_sandbox_and_a_restart_removes_what
     sandbox->close_stream();
     again.disconnect();
     EXPECT_TRUE(instance_cgroups(options.instance).empty());
+}
+
+TEST(life_cycle, a_megabyte_fits_into_the_stream_to_a_sandbox_at_once) {
+    if (::geteuid() != 0) {
+        GTEST_SKIP() << "NOT RUN: an ordinary user's socket holds what net.core.wmem_max allows";
+    }
+    const code_directory code(idle_function);
+    sandbox_host host;
+    auto sandbox = host.create(code);
+    int bytes = 0;
+    socklen_t size = sizeof bytes;
+    ASSERT_EQ(::getsockopt(sandbox->stream(), SOL_SOCKET, SO_SNDBUF, &bytes, &size), 0);
+    // Twice what fits: the kernel counts its own records too.
+    EXPECT_GE(bytes, 2 << 20);
 }
 
 TEST(life_cycle, signals_to_the_process_group_do_not_end_sandboxd) {

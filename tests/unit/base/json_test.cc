@@ -65,5 +65,19 @@ TEST(json_document, reads_typed_values) {
     EXPECT_FALSE(json::document::parse("{"));
 }
 
+TEST(json_string, is_read_with_and_without_escapes) {
+    EXPECT_EQ(json::unescape_string(R"("plain")").value(), "plain");
+    EXPECT_EQ(json::unescape_string(R"("")").value(), "");
+    EXPECT_EQ(json::unescape_string("\"w\xc3\xb6rld\"").value(), "w\xc3\xb6rld");
+    EXPECT_EQ(json::unescape_string(R"("a\"b\\c\u00e9\n")").value(), "a\"b\\c\xc3\xa9\n");
+}
+
+TEST(json_string, that_is_none_is_refused) {
+    for (const char* text : {"", "\"", "1", "null", "[]", "\"open", "open\"", "\"a\"b\"",
+                             "\"a\nb\"", "\"\xff\"", "\"\\\"", "\"\\x\""}) {
+        EXPECT_FALSE(json::unescape_string(text)) << text;
+    }
+}
+
 }  // namespace
 }  // namespace hearth

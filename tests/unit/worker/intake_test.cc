@@ -201,6 +201,38 @@ TEST_F(intake_test, a_job_that_the_invoker_refuses_returns_without_counting_the_
     EXPECT_EQ(record_of("job-1").attempts, 1) << "only the one that ran";
 }
 
+TEST_F(intake_test, what_keeps_a_job_from_being_begun_is_no_attempt_of_it) {
+    int troubles = 2;
+    invoker_.script = [&](const faas::invocation&) -> task<result<faas::outcome>> {
+        if (troubles-- > 0) {
+            auto end = scripted_invoker::failing("Sandbox.StartFailed");
+            end.not_started = end.host_trouble = true;
+            co_return end;
+        }
+        co_return scripted_invoker::succeeding("null");
+    };
+    enqueue("job-1");
+    start({.trouble_pause = milliseconds(4)});
+    until([&] { return queue_.releases.size() == 1; });
+    EXPECT_FALSE(intake_->trouble().empty());
+    EXPECT_FALSE(queue_.releases.front().counted);
+    EXPECT_EQ(queue_.releases.front().delay, milliseconds(4));
+    until([&] { return queue_.acknowledged == 1; });
+    EXPECT_EQ(queue_.releases.size(), 2u);
+    EXPECT_EQ(record_of("job-1").attempts, 1) << "only the one that ran";
+    EXPECT_TRUE(intake_->trouble().empty());
+}
+
+TEST_F(intake_test, a_log_that_is_away_costs_a_job_no_attempt) {
+    log_.unmarked = 2;
+    enqueue("job-1");
+    start({.trouble_pause = milliseconds(4)});
+    until([&] { return queue_.acknowledged == 1; });
+    EXPECT_EQ(record_of("job-1").status, invocation_status::succeeded);
+    EXPECT_EQ(record_of("job-1").attempts, 1);
+    EXPECT_EQ(invoker_.job_ids.size(), 1u);
+}
+
 TEST_F(intake_test, a_job_of_a_deleted_function_fails_for_good) {
     enqueue("job-1", "function-gone");
     start();

@@ -75,6 +75,7 @@ public:
     explicit spying_log(faas::invocation_log& real) : real_(real) {}
 
     int failures = 0;  // of finish(), still to come
+    int unmarked = 0;  // failures of mark_running(), still to come
     int finished = 0;
 
     task<result<>> create(const faas::invocation_record& record, deadline until) override {
@@ -82,7 +83,11 @@ public:
     }
     task<result<>> mark_running(std::string_view job_id, std::int64_t attempts,
                                 deadline until) override {
-        return real_.mark_running(job_id, attempts, until);
+        if (unmarked > 0) {
+            --unmarked;
+            co_return fail(errc::unavailable, "the log is away");
+        }
+        co_return co_await real_.mark_running(job_id, attempts, until);
     }
     task<result<bool>> finish(const faas::invocation_record& record, deadline until) override {
         if (failures > 0) {
