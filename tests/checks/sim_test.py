@@ -5,6 +5,7 @@ fleets that follow their backlog, and the programs' own rules for sandboxes and 
 import json
 import math
 import pathlib
+import random
 import subprocess
 import sys
 import tempfile
@@ -15,10 +16,13 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tools" / "sim.d"))
 import report  # noqa: E402
 import validation  # noqa: E402
+from clock import Clock  # noqa: E402
 from dispatcher import sandboxes_to_start  # noqa: E402
 from fleet import Fleet  # noqa: E402
+from lane import Lanes  # noqa: E402
 from settings import Settings  # noqa: E402
-from workload import Distribution, Spread  # noqa: E402
+from worker import Call, Worker  # noqa: E402
+from workload import Distribution, Function, Spread  # noqa: E402
 
 # The standard error of these runs is some 3 %, measured over seeds.
 THEORY_TOLERANCE = 0.12
@@ -152,6 +156,26 @@ class Policies(unittest.TestCase):
                                   execution_ms=2000.0, duration_s=30).check())
         self.assertGreater(figures["callsThroughQueue"], 0)
 
+    def test_a_flood_on_one_function_leaves_an_eighth_of_the_credits_to_one_in_use(self):
+        clock, sent = Clock(), []
+        lanes = Lanes(clock, Settings(lane_concurrency=16), lambda call, _: sent.append(call))
+        flood, other = (Function(number, 1.0, 1.0, 128) for number in (0, 1))
+        lanes.enqueue(Call(other, 0.0, 1.0, False))  # no lane: it only shows that it is in use
+        lanes.add(Worker(Fleet(Settings()), 0))
+        for _ in range(50):
+            lanes.enqueue(Call(flood, 0.0, 1.0, False))
+        self.assertEqual(len(sent), 16 - 2)
+        lanes.enqueue(Call(other, 0.0, 1.0, False))
+        self.assertIs(sent[-1].function, other)
+
+    def test_a_function_alone_has_all_credits(self):
+        sent = []
+        lanes = Lanes(Clock(), Settings(lane_concurrency=16), lambda call, _: sent.append(call))
+        lanes.add(Worker(Fleet(Settings()), 0))
+        for _ in range(50):
+            lanes.enqueue(Call(Function(0, 1.0, 1.0, 128), 0.0, 1.0, False))
+        self.assertEqual((len(sent), lanes.waiting), (16, 34))
+
     def test_of_calls_most_are_warm_once_sandboxes_are_there(self):
         _, figures = run(Settings(workers=2, functions=5, rate=20, duration_s=300,
                                   async_share=0.0).check())
@@ -169,7 +193,6 @@ class Inputs(unittest.TestCase):
             Distribution([(1, 0.5), (2, 0.4)])
 
     def test_a_spread_has_its_two_points(self):
-        import random
         draws = random.Random(1)
         values = sorted(Spread(0.01, 0.03).draw(draws) for _ in range(20000))
         self.assertAlmostEqual(values[10000], 0.01, delta=0.0005)

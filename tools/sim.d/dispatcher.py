@@ -76,7 +76,7 @@ class Dispatcher:
         self.known_code = set()
         self.started = self.evicted = self.expired = 0
         self.stopped = False
-        self._starved = set()
+        self._starved = {}  # pools; in order, which a set of objects has not twice
 
     def stop(self):
         """The host is gone: nothing starts or is granted any more."""
@@ -133,7 +133,7 @@ class Dispatcher:
     def _grow(self, pool):
         if self.stopped or not pool.waiting:
             return
-        self._starved.discard(pool)
+        self._starved.pop(pool, None)
         pool.starved = False
         now = self.clock.now
         longest = max((now - since for since in pool.running.values()), default=0.0)
@@ -144,7 +144,7 @@ class Dispatcher:
         for _ in range(min(wanted, room)):
             if self._must_yield(pool) or not self._make_room(pool.function.memory_mb):
                 pool.starved = True
-                self._starved.add(pool)
+                self._starved[pool] = None
                 return
             self._start(pool)
         if room > 0:
