@@ -84,8 +84,9 @@ class Settings:
     lane_ms: Spread = _spread(0.5, 1.0, "warm call from the controller to its handler over the"
                               " lane; within one zone, assumed")
     controller_ms: float = _setting(0.5, "of the controller's loop for each call or job"
-                                    " (docs/scaling.md, measured)")
-    worker_ms: float = _setting(0.7, "of the worker's loop for each (docs/scaling.md, measured)")
+                                    " (docs/scaling.md, Service times)")
+    worker_ms: float = _setting(0.7, "of the worker's loop for each (docs/scaling.md, Service"
+                                " times)")
     send_ms: Spread = _spread(12, 25, "accepting a job: record and message; assumed")
     receive_ms: Spread = _spread(8, 20, "from a visible message to the worker that waits for it;"
                                  " assumed")
