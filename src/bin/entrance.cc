@@ -1,11 +1,13 @@
 #include "entrance.h"
 
 #include <cerrno>
+#include <thread>
 
 #include <fcntl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/concat.h"
 #include "base/log.h"
 #include "net/address.h"
@@ -19,6 +21,9 @@ std::string address_text(const entrance_options& options, std::uint16_t port) {
     return concat(v6 ? "[" : "", options.listen, v6 ? "]:" : ":", port);
 }
 
+constexpr seconds release_wait{1};
+constexpr milliseconds release_poll{10};
+
 // Binds without SO_REUSEPORT, which fails where any other socket listens, and lets go again.
 result<> check_unused(const std::string& where) {
     auto address = net::parse_address(where);
@@ -30,8 +35,15 @@ result<> check_unused(const std::string& where) {
     if (!probe || ::setsockopt(probe.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0) {
         return fail_errno("socket");
     }
-    if (::bind(probe.get(), address->data(), address->size) != 0) {
+    // A killed process is gone before the kernel has ended its ring, which holds the socket on
+    // which it listened: whoever starts it again at once waits for that.
+    const deadline patience = after(release_wait);
+    while (::bind(probe.get(), address->data(), address->size) != 0) {
         const int os_error = errno;
+        if (os_error == EADDRINUSE && steady_clock::now() < patience) {
+            std::this_thread::sleep_for(release_poll);
+            continue;
+        }
         return fail_errno(concat("cannot listen on ", where,
                                  ", choose another --port or --listen, or stop what uses it"),
                           os_error);

@@ -4,6 +4,7 @@ it runs in (tools/localcloud run)."""
 import json
 import os
 import pathlib
+import random
 import shutil
 import signal
 import socket
@@ -26,6 +27,19 @@ HEARTBEAT_MS = 200
 
 def program(name):
     return str(pathlib.Path(binary()).parent / name)
+
+
+def lasting_port():
+    """A free port that a program finds free again when it is restarted: below those that the kernel
+    gives to outgoing connections, of which one may be the very attempt to reach the program."""
+    while True:
+        port = random.randrange(15_000, 32_000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 def stop_in_order(*programs):
@@ -52,7 +66,7 @@ class Program:
         self.port_path = os.path.join(self.folder, "port")
         self.settings = {
             "WORKER_TOKEN": WORKER_TOKEN,
-            self.port_setting: "0",
+            self.port_setting: str(lasting_port()),
             self.port_file_setting: self.port_path,
             **settings,
         }
