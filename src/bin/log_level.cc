@@ -18,6 +18,7 @@ constexpr std::array levels{
 
 std::vector<std::string> log_level_names() {
     std::vector<std::string> names;
+    names.reserve(levels.size());
     for (const auto& [name, level] : levels) {
         names.emplace_back(name);
     }
