@@ -168,6 +168,7 @@ TEST_F(heartbeats, come_as_often_as_the_controller_says) {
     loop_.run_until([&] { return beats.counts().sent >= 2; });
     going.stop();
     going.get();
+    EXPECT_EQ(beats.counts().failed, 0u);
 }
 
 TEST_F(heartbeats, that_make_no_sense_are_refused) {

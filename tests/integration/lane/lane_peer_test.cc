@@ -317,6 +317,7 @@ TEST_F(lane_streams, a_worker_ends_while_it_waits_to_try_again) {
     loop_.run_until([&] { return worker.client.statistics().failed == 1; });
     loop_.run(worker.client.finish(soon()));
     running.get();
+    EXPECT_EQ(worker.client.statistics().failed, 1u) << "it did not try again";
 }
 
 TEST_F(lane_streams, strangers_beyond_the_limit_are_closed_at_once) {

@@ -295,7 +295,8 @@ TEST_F(lane_calls, credits_follow_what_the_worker_has_free) {
     loop_.run_until([&] { return hub_->scheduler().credits() == 1; });
     worker.host.credits = 100'000;
     worker.client.capacity_changed();
-    loop_.run_until([&] { return hub_->scheduler().credits() == lane::credits_max; });
+    loop_.run_until([&] { return hub_->scheduler().credits() >= lane::credits_max; });
+    EXPECT_EQ(hub_->scheduler().credits(), lane::credits_max);
 }
 
 TEST_F(lane_calls, reports_arrive_and_so_does_the_end) {

@@ -91,6 +91,7 @@ TEST_F(aws_cloudwatch, a_refusal_ends_nothing_and_the_next_minute_is_published) 
     loop().run_until([&] { return publisher.counts().failed >= 1; });
     refusing_ = false;
     loop().run_until([&] { return publisher.counts().published >= 2; });
+    EXPECT_GE(forms_.size(), 2u);
 }
 
 TEST_F(aws_cloudwatch, what_is_no_number_is_not_sent) {
