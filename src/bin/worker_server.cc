@@ -51,7 +51,8 @@ public:
 
 private:
     void wire();
-    result<> wire_lane();
+    result<> prepare_lane();
+    void wire_lane();
     std::uint32_t lane_window() const;
     task<void> watch_sandboxd(event& stopping);
     task<void> show_status();
@@ -75,6 +76,7 @@ private:
     std::unique_ptr<worker::job_intake> intake_;
     std::unique_ptr<worker::heartbeat> heartbeat_;
     std::unique_ptr<worker::lane_host> lane_host_;
+    std::shared_ptr<const net::tls_context> lane_tls_;
     std::unique_ptr<worker::lane_client> lane_;  // null without LANE_URL
     std::unique_ptr<ctrl::status_routes> status_;
     ctrl::http_metrics http_metrics_{registry_};
@@ -86,6 +88,10 @@ private:
 };
 
 result<> worker_server::open() {
+    // Before anything has begun that would have to be ended in order.
+    if (auto ready = prepare_lane(); !ready) {
+        return ready;
+    }
     auto services = fleet_services::create(options_.fleet, blocking_);
     if (!services) {
         return propagate(services);
@@ -106,20 +112,24 @@ result<> worker_server::open() {
     }
     worker_ = std::move(*made);
     wire();
-    return wire_lane();
+    wire_lane();
+    return {};
 }
 
-result<> worker_server::wire_lane() {
-    if (!options_.lane) {
-        return {};
-    }
-    std::shared_ptr<const net::tls_context> tls;
-    if (options_.lane->tls) {
+result<> worker_server::prepare_lane() {
+    if (options_.lane && options_.lane->tls) {
         auto made = net::tls_context::for_client(options_.lane_authorities);
         if (!made) {
             return propagate(made);
         }
-        tls = std::move(*made);
+        lane_tls_ = std::move(*made);
+    }
+    return {};
+}
+
+void worker_server::wire_lane() {
+    if (!options_.lane) {
+        return;
     }
     lane_host_ = std::make_unique<worker::worker_lane_host>(
         worker_->dispatch(), [this] { return lane_window(); }, [this] { return report(); });
@@ -128,8 +138,7 @@ result<> worker_server::wire_lane() {
         worker::lane_client_options{.controller = *options_.lane,
                                     .token = options_.fleet.worker_token,
                                     .worker_id = id_,
-                                    .tls = std::move(tls)});
-    return {};
+                                    .tls = lane_tls_});
 }
 
 // What jobs have taken is not there for calls.

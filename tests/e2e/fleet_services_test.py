@@ -120,6 +120,20 @@ class CheckConfig(FleetTest):
         controller.stop()
 
 
+class AWorkerWithoutAuthorities(unittest.TestCase):
+    def test_says_which_file_it_lacks_and_ends(self):
+        with tempfile.TemporaryDirectory(prefix="hearth-fleet-", dir="/var/tmp") as folder:
+            os.chmod(folder, 0o755)
+            done = run("hearth-worker", environment={
+                **os.environ, "WORKER_TOKEN": "a worker's token",
+                "CONTROLLER_URL": "http://127.0.0.1:1", "HEARTH_WORKER_PORT": "0",
+                "HEARTH_DATA_DIR": os.path.join(folder, "data"),
+                "LANE_URL": "tls://127.0.0.1:1", "LANE_CA_FILE": "/nonexistent/ca.pem",
+            })
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn("/nonexistent/ca.pem", done.stderr)
+
+
 class OwnRedis:
     """A redis-server that a test may end and start again."""
 
