@@ -7,8 +7,7 @@
 #include "base/ids.h"
 #include "base/log.h"
 #include "coro/scope.h"
-#include "net/resolve.h"
-#include "net/socket_stream.h"
+#include "net/connect.h"
 
 namespace hearth::redis {
 namespace {
@@ -69,18 +68,7 @@ milliseconds client::next_pause() {
 
 task<result<std::unique_ptr<connection>>> client::connect(deadline until) {
     const endpoint& where = settings_.where;
-    auto addresses = co_await net::resolve(lookups_, where.host, where.port);
-    if (!addresses) {
-        ++counts_.failed;
-        co_return propagate(addresses);
-    }
-    result<std::unique_ptr<net::stream>> link;
-    for (const auto& each : *addresses) {
-        link = co_await net::connect_stream(each, until);
-        if (link) {
-            break;
-        }
-    }
+    auto link = co_await net::connect_host(lookups_, where.host, where.port, until);
     if (link && where.tls) {
         link = co_await net::connect_tls(settings_.tls, std::move(*link), where.host, until);
     }

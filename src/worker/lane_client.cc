@@ -5,8 +5,7 @@
 
 #include "base/ids.h"
 #include "base/log.h"
-#include "net/resolve.h"
-#include "net/socket_stream.h"
+#include "net/connect.h"
 
 namespace hearth::worker {
 namespace {
@@ -57,18 +56,8 @@ task<void> lane_client::run() {
 
 task<result<std::unique_ptr<net::stream>>> lane_client::connect() {
     const deadline until = after(connect_wait_max);
-    auto found =
-        co_await net::resolve(lookups_, options_.controller.host, options_.controller.port);
-    if (!found) {
-        co_return propagate(found);
-    }
-    result<std::unique_ptr<net::stream>> link = fail(errc::unavailable, "no address");
-    for (const std::string& address : *found) {
-        link = co_await net::connect_stream(address, until);
-        if (link) {
-            break;
-        }
-    }
+    auto link = co_await net::connect_host(lookups_, options_.controller.host,
+                                           options_.controller.port, until);
     if (!link || !options_.controller.tls) {
         co_return link;
     }
