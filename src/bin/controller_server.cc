@@ -207,7 +207,8 @@ void controller_server::wire() {
 }
 
 void controller_server::heard(faas::worker_report report) {
-    if (auto noted = workers_.heard(std::move(report), wall_clock_ms()); !noted) {
+    auto noted = workers_.heard(std::move(report), steady_clock::now(), wall_clock_ms());
+    if (!noted) {
         log::warning("a worker's report was not noted", {{"reason", noted.error().message}});
     }
 }
@@ -290,7 +291,7 @@ task<std::string> controller_server::metrics_text() {
     ring_gauges_.set_calls(calls_->statistics(), calls_->live());
     services_->refresh_gauges(registry_);
     fleet_gauges gauges(registry_);
-    gauges.set_workers(workers_.count(wall_clock_ms()));
+    gauges.set_workers(workers_.count(steady_clock::now()));
     gauges.set_queued(queued_->statistics());
     if (lanes_) {
         gauges.set_lanes(*lanes_, over_lanes_->statistics());
@@ -298,7 +299,7 @@ task<std::string> controller_server::metrics_text() {
     gauges.set_dead_letters(dead_letters_->statistics());
     gauges.set_rate_limit(limiter_->passed_unasked());
     if (auto depth = co_await services_->queue().measure(after(measure_wait)); depth) {
-        gauges.set_backlog(measure_backlog(*depth, workers_.count(wall_clock_ms())));
+        gauges.set_backlog(measure_backlog(*depth, workers_.count(steady_clock::now())));
     }
     co_return prometheus::TextSerializer().Serialize(registry_.Collect());
 }
@@ -308,7 +309,7 @@ task<result<double>> controller_server::backlog_per_instance(deadline until) {
     if (!depth) {
         co_return propagate(depth);
     }
-    co_return measure_backlog(*depth, workers_.count(wall_clock_ms())).per_instance;
+    co_return measure_backlog(*depth, workers_.count(steady_clock::now())).per_instance;
 }
 
 std::string controller_server::unhealthy() {
