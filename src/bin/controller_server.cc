@@ -65,7 +65,7 @@ result<ground> lay_ground(const controller_options& options) {
     }
     unique_fd lanes;
     if (!options.lane_address.empty()) {
-        auto listening = net::open_listening_socket(options.lane_address);
+        auto listening = open_lane_door(options.lane_address, find_service_user());
         if (!listening) {
             return propagate(listening);
         }

@@ -1,10 +1,14 @@
 #!/usr/bin/python3
 """Synchronous calls over lanes: a controller and its workers, as programs."""
 
+import os
+import pathlib
 import signal
 import socket
+import stat
+import subprocess
 
-from fleet import FleetTest, stop_in_order
+from fleet import Controller, FleetTest, stop_in_order
 from harness import Background, eventually, in_parallel, main
 
 HELLO = """
@@ -128,6 +132,63 @@ class ALane(FleetTest):
         self.assertIn("set the same on both", worker.log_text())
         self.assertIn("a lane was refused", self.controller.log_text())
         self.assertEqual(self.controller.metric("hearth_lanes"), 0)
+        stop_in_order(self.controller, worker)
+
+
+AS_USER = str(pathlib.Path(__file__).resolve().parent.parent / "support" / "as_user")
+CONNECT = """
+import os, socket, sys
+try:
+    socket.socket(socket.AF_UNIX).connect(os.environ["LANE_PATH"])
+except PermissionError:
+    sys.exit(3)
+"""
+
+
+class ALanesSocket(FleetTest):
+    def setUp(self):
+        self.controller = self.make(Controller)
+        self.path = os.path.join(self.controller.folder, "lane")
+        self.controller.settings["LANE_SOCKET"] = self.path
+        self.controller.start()
+
+    def start_worker(self):
+        worker = self.start_workers(self.controller, 1, LANE_URL=f"unix:{self.path}")[0]
+        self.wait_for_lane()
+        return worker
+
+    def wait_for_lane(self):
+        eventually(lambda: self.controller.metric("hearth_lanes") == 1, "the lane")
+
+    def test_is_the_workers_and_nobody_elses(self):
+        worker = self.start_worker()  # which root started, and which is root no more
+        info = os.stat(self.path)
+        of_worker = os.stat(f"/proc/{worker.process.pid}")
+        self.assertEqual((info.st_uid, info.st_gid), (of_worker.st_uid, of_worker.st_gid))
+        self.assertEqual(stat.S_IMODE(info.st_mode), 0o660)
+        if os.geteuid() == 0:
+            stranger = subprocess.run(
+                [AS_USER, "own", "/usr/bin/python3", "-c", CONNECT],
+                env={**os.environ, "LANE_PATH": self.path},
+                check=False,
+            )
+            self.assertEqual(stranger.returncode, 3, "a stranger is not let in")
+        stop_in_order(self.controller, worker)
+
+    def test_is_taken_over_from_a_controller_that_was_killed(self):
+        worker = self.start_worker()
+        self.controller.kill()
+        self.assertTrue(stat.S_ISSOCK(os.stat(self.path).st_mode), "the file is left behind")
+        self.controller.start()
+        self.wait_for_lane()
+        stop_in_order(self.controller, worker)
+
+    def test_of_a_controller_that_lives_is_not_taken_away(self):
+        worker = self.start_worker()
+        second = self.make(Controller, LANE_SOCKET=self.path).launch()
+        self.assertEqual(second.process.wait(60), 1)
+        self.assertIn(f"cannot listen on {self.path}, on which another server", second.log_text())
+        self.assertEqual(self.controller.metric("hearth_lanes"), 1)
         stop_in_order(self.controller, worker)
 
 
