@@ -262,7 +262,7 @@ task<int> controller_server::run() {
 }
 
 // No new requests; callers that wait get their answers, after the grace a 504 with the job id. What
-// the queue has of theirs goes on: its records tell.
+// the queue or a worker has of theirs goes on: its records tell.
 task<void> controller_server::shut_down() {
     draining_ = true;
     log::info("draining",
@@ -276,6 +276,7 @@ task<void> controller_server::shut_down() {
     [[maybe_unused]] const auto all = co_await answered.wait(grace);
     queued_->stop_waiting();
     if (lanes_) {
+        over_lanes_->leave_calls();
         co_await lanes_->finish();
     }
     co_await connections.join();
