@@ -67,6 +67,7 @@ void fleet_gauges::set_lanes(ctrl::lane_hub& lanes, const ctrl::lane_invoker_sta
     set("hearth_lane_calls", help, number(calls.answered), {{"event", "answered"}});
     set("hearth_lane_calls", help, number(calls.resent), {{"event", "resent"}});
     set("hearth_lane_calls", help, number(calls.lost), {{"event", "lost"}});
+    set("hearth_lane_calls", help, number(calls.left), {{"event", "left"}});
     set("hearth_lane_calls", help, number(calls.fell_back), {{"event", "queued"}});
 }
 
@@ -86,6 +87,13 @@ void fleet_gauges::set_heartbeats(const worker::heartbeat::statistics& counts) {
         {{"event", "taken"}});
     set("hearth_heartbeats", "Heartbeats by what became of them", number(counts.failed),
         {{"event", "failed"}});
+}
+
+void fleet_gauges::set_lane_records(const worker::lane_recorder_statistics& counts) {
+    const char* help = "Outcomes of calls that had lost their lane, by what became of them";
+    set("hearth_lane_records", help, number(counts.recorded), {{"event", "recorded"}});
+    set("hearth_lane_records", help, number(counts.known), {{"event", "known"}});
+    set("hearth_lane_records", help, number(counts.lost), {{"event", "lost"}});
 }
 
 }  // namespace hearth

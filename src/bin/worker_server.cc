@@ -77,6 +77,7 @@ private:
     std::unique_ptr<worker::heartbeat> heartbeat_;
     std::unique_ptr<worker::lane_host> lane_host_;
     std::shared_ptr<const net::tls_context> lane_tls_;
+    std::unique_ptr<worker::lane_recorder> lane_recorder_;
     std::unique_ptr<worker::lane_client> lane_;  // null without LANE_URL
     std::unique_ptr<ctrl::status_routes> status_;
     ctrl::http_metrics http_metrics_{registry_};
@@ -133,12 +134,15 @@ void worker_server::wire_lane() {
     }
     lane_host_ = std::make_unique<worker::worker_lane_host>(
         worker_->dispatch(), [this] { return lane_window(); }, [this] { return report(); });
+    lane_recorder_ =
+        std::make_unique<worker::lane_recorder>(services_->log(), services_->results());
     lane_ = std::make_unique<worker::lane_client>(
         *worker_, *lane_host_, blocking_,
         worker::lane_client_options{.controller = *options_.lane,
                                     .token = options_.fleet.worker_token,
                                     .worker_id = id_,
-                                    .tls = lane_tls_});
+                                    .tls = lane_tls_,
+                                    .recorder = lane_recorder_.get()});
 }
 
 // What jobs have taken is not there for calls.
@@ -283,7 +287,11 @@ task<std::string> worker_server::metrics_text() {
     co_await front_->measure(ring_gauges_);
     ring_gauges_.set_job_events(intake_->statistics());
     services_->refresh_gauges(registry_);
-    fleet_gauges(registry_).set_heartbeats(heartbeat_->counts());
+    fleet_gauges gauges(registry_);
+    gauges.set_heartbeats(heartbeat_->counts());
+    if (lane_) {
+        gauges.set_lane_records(lane_recorder_->statistics());
+    }
     co_return prometheus::TextSerializer().Serialize(registry_.Collect());
 }
 

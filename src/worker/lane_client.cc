@@ -71,7 +71,8 @@ task<error> lane_client::serve(std::unique_ptr<net::stream> stream) {
                     .events = events_,
                     .calls = calls_,
                     .draining = draining_,
-                    .answered = answered_},
+                    .answered = answered_,
+                    .recorder = options_.recorder},
                    std::move(stream), options_.connection);
     link_ = &link;
     error why = co_await link.run(options_.token, options_.worker_id);
@@ -114,6 +115,9 @@ task<void> lane_client::finish(deadline until) {
     refuse_new();
     finishing_ = true;
     finish_began_.notify_all();
+    if (options_.recorder != nullptr) {
+        options_.recorder->hurry();
+    }
     while (link_ != nullptr && link_->calls() > 0 && co_await answered_.wait(until)) {
     }
     if (link_ != nullptr) {

@@ -110,6 +110,40 @@ class ALane(FleetTest):
         self.assertEqual(self.calls("answered"), 1)
         stop_in_order(self.controller, worker)
 
+    def test_whose_controller_is_killed_leaves_the_outcome_to_the_worker(self):
+        worker = self.start_lanes(1)[0]
+        function = self.client.upload(SLEEPER, timeoutMs="60000")
+        answer = self.client.try_run(function, {"seconds": 5}, {"x-timeout-ms": "1500"})
+        self.assertEqual(answer.status, 504, answer.body)
+        self.controller.kill()
+        self.assertEqual(worker.metric('hearth_sandboxes{state="busy"}'), 1, "it still runs")
+        self.controller.start()
+        done = self.controller.client().wait_for_job(answer.json()["jobId"])
+        self.assertEqual((done["status"], done["result"]), ("SUCCEEDED", "slept"))
+        self.assertEqual(worker.metric('hearth_lane_records{event="recorded"}'), 1)
+        self.wait_for_lanes(1)
+        stop_in_order(self.controller, worker)
+
+    def test_whose_controller_ends_within_the_call_answers_504_and_the_call_goes_on(self):
+        self.controller.stop()
+        self.controller.settings["HEARTH_GRACE_SECONDS"] = "1"
+        self.controller.start()
+        worker = self.start_lanes(1)[0]
+        function = self.client.upload(SLEEPER, timeoutMs="60000")
+        caller = Background(lambda: self.controller.client().try_run(function, {"seconds": 8}))
+        eventually(lambda: worker.metric('hearth_sandboxes{state="busy"}'), "that it runs")
+        self.controller.signal(signal.SIGTERM)
+        answer = caller.result()
+        self.assertEqual(answer.status, 504, answer.body)
+        self.controller.wait_for_clean_end()
+        self.controller.start()
+        client = self.controller.client()
+        job = answer.json()["jobId"]
+        self.assertEqual(client.get(f"/status/{job}").json()["status"], "RUNNING")
+        done = client.wait_for_job(job)
+        self.assertEqual((done["status"], done["result"]), ("SUCCEEDED", "slept"))
+        stop_in_order(self.controller, worker)
+
     def test_ends_with_its_worker_after_the_answer_and_calls_then_queue(self):
         worker = self.start_lanes(1)[0]
         function = self.client.upload(SLEEPER)
