@@ -57,6 +57,9 @@ void fleet_gauges::set_lanes(ctrl::lane_hub& lanes, const ctrl::lane_invoker_sta
     set("hearth_lanes", "Lanes that workers keep open", number(lanes.lanes()));
     set("hearth_lanes_refused", "Attempts at a lane: wrong token, version, silence, too many",
         number(lanes.statistics().refused));
+    set("hearth_lanes_crowded_out", "Of these, silent ones whose places newer streams took",
+        number(lanes.statistics().crowded_out));
+    set("hearth_lane_strangers", "Streams that have not said hello yet", number(lanes.strangers()));
     const char* credits = "Calls that workers take over lanes at once";
     set("hearth_lane_credits", credits, number(lanes.scheduler().credits()), {{"state", "all"}});
     set("hearth_lane_credits", credits, number(lanes.scheduler().credits_free()),

@@ -2,6 +2,7 @@
 #include <poll.h>
 #include <sys/socket.h>
 
+#include "net/address.h"
 #include "net/listener.h"
 #include "net/tls.h"
 #include "tests/integration/lane/lane_fixture.h"
@@ -320,20 +321,50 @@ TEST_F(lane_streams, a_worker_ends_while_it_waits_to_try_again) {
     EXPECT_EQ(worker.client.statistics().failed, 1u) << "it did not try again";
 }
 
-TEST_F(lane_streams, strangers_beyond_the_limit_are_closed_at_once) {
+// Connections that say nothing, more than there are places, and then a worker.
+TEST_F(lane_streams, silent_strangers_keep_no_worker_from_its_lane) {
+    constexpr std::size_t silent = 200;
+    const test::temporary_folder folder;
+    test::write_self_signed(folder / "cert.pem", folder / "key.pem", "localhost");
+    const auto secret =
+        net::tls_context::for_server(folder / "cert.pem", folder / "key.pem").value();
+    const auto trust = net::tls_context::for_client(folder / "cert.pem").value();
+    for (const bool tls : {false, true}) {
+        open_hub({.hello_wait = seconds(60)});
+        listen("127.0.0.1:0", tls ? secret : nullptr);
+        const auto where = net::parse_address(concat("127.0.0.1:", listening_->port())).value();
+        std::vector<unique_fd> strangers;
+        for (std::size_t i = 0; i < silent; ++i) {
+            strangers.emplace_back(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+            ASSERT_EQ(::connect(strangers.back().get(), where.data(), where.size), 0);
+        }
+        const deadline limit = after(seconds(30));
+        auto& worker = connect(tls ? concat("tls://localhost:", listening_->port()) : url(), trust);
+        loop_.run_until([&] { return hub_->lanes() == 1 || steady_clock::now() > limit; });
+        EXPECT_EQ(hub_->lanes(), 1u);
+        EXPECT_EQ(worker.client.statistics().failed, 0u) << "at its first attempt";
+        EXPECT_GE(hub_->statistics().crowded_out,
+                  silent - ctrl::lane_strangers::places_of_one_origin);
+        EXPECT_LE(hub_->strangers(), ctrl::lane_strangers::places_of_one_origin);
+        strangers.clear();
+        loop_.run_until([&] { return hub_->strangers() == 0; });
+        EXPECT_EQ(hub_->statistics().refused, silent);
+        loop_.run(worker.client.finish(soon()));
+        stop_listening();
+    }
+}
+
+TEST_F(lane_streams, a_stream_without_a_word_is_closed_after_a_short_wait) {
+    open_hub({.hello_wait = milliseconds(5)});
     listen("127.0.0.1:0");
-    std::vector<std::unique_ptr<net::stream>> strangers;
-    for (std::size_t i = 0; i <= ctrl::lane_hub::strangers_max; ++i) {
-        auto link =
-            loop_.run(net::connect_stream(concat("127.0.0.1:", listening_->port()), soon()));
-        ASSERT_TRUE(link);
-        strangers.push_back(std::move(*link));
-    }
+    auto link = loop_.run(net::connect_stream(concat("127.0.0.1:", listening_->port()), soon()));
+    ASSERT_TRUE(link);
+    const auto said = loop_.run((*link)->read(soon()));
+    ASSERT_TRUE(said);
+    EXPECT_TRUE(said->empty()) << "it was closed";
+    loop_.run((*link)->close());
     loop_.run_until([&] { return hub_->statistics().refused == 1; });
-    for (auto& each : strangers) {
-        loop_.run(each->close());
-    }
-    loop_.run_until([&] { return hub_->statistics().refused == strangers.size(); });
+    EXPECT_LE(ctrl::lane_hub_options{}.hello_wait, seconds(2));
 }
 
 TEST(lane_endpoint, takes_the_three_forms_and_says_what_is_wrong_with_others) {
