@@ -67,6 +67,30 @@ class Settings(unittest.TestCase):
             self.assertIn(name, done.stderr)
         self.assertNotIn("hunter2", done.stderr)
 
+    def test_keys_and_tokens_that_cannot_be_used_are_told_and_not_shown(self):
+        good = "0123456789abcdef"
+        unusable = {
+            "too short": good[1:],
+            "too long": "x" * 1025,
+            "a blank at its end": good + " ",
+            "a blank at its start": " " + good,
+            "two lines": good + "\n" + good,
+            "no ASCII": good + "\u00e9",
+        }
+        names = ("INFRA_API_KEY", "WORKER_TOKEN")
+        for what, text in unusable.items():
+            with self.subTest(what):
+                done = run("hearth-controller", environment=dict.fromkeys(names, text))
+                for name in names:
+                    self.assertRegex(done.stderr, rf"(?m)^  {name} .*16 to 1024 printable ASCII")
+                self.assertNotIn(text.strip(), done.stderr)
+        same = run("hearth-controller", environment=dict.fromkeys(names, good))
+        self.assertIn("INFRA_API_KEY and WORKER_TOKEN: are the same", same.stderr)
+        self.assertNotIn(good, same.stderr)
+        for usable in (good, "x" * 1024, "!with blanks inside~"):
+            done = run("hearth-worker", environment={"WORKER_TOKEN": usable})
+            self.assertNotIn("WORKER_TOKEN", done.stderr)
+
     def test_come_from_a_file_too(self):
         with tempfile.NamedTemporaryFile("w", suffix=".env") as file:
             file.write("BUCKET_NAME=x\nTABLE_NAME='a b'\n")
@@ -111,7 +135,7 @@ class CheckConfig(FleetTest):
         bad = run(
             "hearth-worker",
             "--check-config",
-            environment={**settings, "WORKER_TOKEN": "a guess", "TABLE_NAME": "no-such-table"},
+            environment={**settings, "WORKER_TOKEN": "a guess of the token", "TABLE_NAME": "no-such-table"},
         )
         self.assertEqual(bad.returncode, 1)
         failed = {key[0]: text for key, text in self.rows(bad).items() if text != "ok"}

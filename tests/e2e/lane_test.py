@@ -160,7 +160,7 @@ class ALane(FleetTest):
 
     def test_with_a_wrong_token_is_refused_and_says_what_to_do(self):
         worker = self.start_workers(
-            self.controller, 1, LANE_URL=self.lane_url, WORKER_TOKEN="another"
+            self.controller, 1, LANE_URL=self.lane_url, WORKER_TOKEN="another worker's token"
         )[0]
         eventually(lambda: "refuses this worker's lane" in worker.log_text(), "the refusal")
         self.assertIn("set the same on both", worker.log_text())
