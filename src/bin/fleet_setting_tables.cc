@@ -76,11 +76,13 @@ result<> check_lane(std::string_view text) {
     return {};
 }
 
-// As it goes through the header of a request and the lane's hello unchanged: a blank at an end would
-// be cut off on the way, a line feed end the header. Shorter ones can be guessed.
+// As it goes through the header of a request and the lane's hello unchanged: a blank at an end
+// would be cut off on the way, a line feed end the header. Shorter ones can be guessed.
 result<> check_token(std::string_view text) {
     constexpr std::size_t bytes_min = 16;
-    const auto printable = [](char c) { return c >= ' ' && c <= '~'; };
+    const auto printable = [](char c) {
+        return c >= ' ' && c <= '~';
+    };
     if (text.size() < bytes_min || text.size() > lane::token_bytes_max ||
         !std::ranges::all_of(text, printable) || text.starts_with(' ') || text.ends_with(' ')) {
         return fail(errc::invalid_argument,

@@ -113,7 +113,8 @@ public:
     }
     // Whoever has the one must not have the other by that.
     void require_two_secrets(std::string_view first, std::string_view second) {
-        if (values_.has(first) && values_.has(second) && values_.text(first) == values_.text(second)) {
+        if (values_.has(first) && values_.has(second) &&
+            values_.text(first) == values_.text(second)) {
             problems_.push_back(concat(first, " and ", second,
                                        ": are the same; take two, as callers are not workers"));
         }

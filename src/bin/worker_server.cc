@@ -23,6 +23,7 @@
 #include "worker/heartbeat.h"
 #include "worker/intake.h"
 #include "worker/lane_client.h"
+#include "worker/lane_probe.h"
 #include "worker/worker.h"
 
 namespace hearth {
@@ -37,6 +38,13 @@ std::string host_name() {
     std::array<char, faas::worker_text_bytes_max> name{};
     ::gethostname(name.data(), name.size() - 1);
     return name.data();
+}
+
+result<std::shared_ptr<const net::tls_context>> lane_trust(const worker_program_options& options) {
+    if (!options.lane || !options.lane->tls) {
+        return nullptr;
+    }
+    return net::tls_context::for_client(options.lane_authorities);
 }
 
 // Everything that hearth-worker has, wired together.
@@ -118,13 +126,11 @@ result<> worker_server::open() {
 }
 
 result<> worker_server::prepare_lane() {
-    if (options_.lane && options_.lane->tls) {
-        auto made = net::tls_context::for_client(options_.lane_authorities);
-        if (!made) {
-            return propagate(made);
-        }
-        lane_tls_ = std::move(*made);
+    auto trusted = lane_trust(options_);
+    if (!trusted) {
+        return propagate(trusted);
     }
+    lane_tls_ = std::move(*trusted);
     return {};
 }
 
@@ -329,7 +335,28 @@ task<result<>> ask_controller(http::client& web, const worker_program_options& o
     co_return result<>{};
 }
 
+task<result<>> ask_for_lane(std::shared_ptr<thread_pool> lookups,
+                            const worker_program_options& options, deadline until) {
+    auto trusted = lane_trust(options);
+    if (!trusted) {
+        co_return propagate(trusted);
+    }
+    co_return co_await worker::try_lane(*lookups, *options.lane, std::move(*trusted),
+                                        options.fleet.worker_token, until);
+}
+
 }  // namespace
+
+service_probe lane_probe(const worker_program_options& options) {
+    constexpr std::size_t lookups_max = 4;
+    return {
+        .service = "lane",
+        .target = worker::to_text(*options.lane),
+        .needs = "WORKER_TOKEN",
+        .ask = [lookups = std::make_shared<thread_pool>(1, lookups_max), &options](deadline until) {
+            return ask_for_lane(lookups, options, until);
+        }};
+}
 
 service_probe controller_probe(http::client& web, const worker_program_options& options) {
     return {.service = "controller",

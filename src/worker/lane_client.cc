@@ -5,7 +5,6 @@
 
 #include "base/ids.h"
 #include "base/log.h"
-#include "net/connect.h"
 
 namespace hearth::worker {
 namespace {
@@ -33,7 +32,8 @@ task<void> lane_client::run() {
     milliseconds pause = options_.pause_base;
     while (!finishing_) {
         const std::uint64_t connected_before = statistics_.connected;
-        auto link = co_await connect();
+        auto link = co_await connect_lane(lookups_, options_.controller, options_.tls,
+                                          after(connect_wait_max));
         if (link) {
             co_await serve(std::move(*link));
         } else {
@@ -52,17 +52,6 @@ task<void> lane_client::run() {
         }
         pause = std::min(2 * pause, options_.pause_max);
     }
-}
-
-task<result<std::unique_ptr<net::stream>>> lane_client::connect() {
-    const deadline until = after(connect_wait_max);
-    auto link = co_await net::connect_host(lookups_, options_.controller.host,
-                                           options_.controller.port, until);
-    if (!link || !options_.controller.tls) {
-        co_return link;
-    }
-    co_return co_await net::connect_tls(options_.tls, std::move(*link), options_.controller.host,
-                                        until);
 }
 
 task<error> lane_client::serve(std::unique_ptr<net::stream> stream) {

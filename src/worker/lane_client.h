@@ -66,7 +66,6 @@ public:
     [[nodiscard]] const lane_client_statistics& statistics() const noexcept { return statistics_; }
 
 private:
-    task<result<std::unique_ptr<net::stream>>> connect();
     void note(const error& why, std::optional<lane::goodbye_reason> farewell);
 
     faas::invoker& invoker_;

@@ -12,7 +12,7 @@ import tempfile
 import unittest
 
 from fleet import Controller, FleetTest, ServiceManager, Worker, program, stop_in_order
-from fleet import START_WAIT_S
+from fleet import START_WAIT_S, WORKER_TOKEN, lasting_port
 from harness import eventually, main
 
 HELLO = "def handler(event, context):\n    return 1\n"
@@ -121,15 +121,17 @@ class CheckConfig(FleetTest):
         return {(each[0], each[1], each[-1].split(" at ")[0]): each[3] for each in cells}
 
     def test_asks_every_service_and_says_what_is_wrong_with_which(self):
-        controller = self.start_controller()
-        settings = {**os.environ, "WORKER_TOKEN": "a worker's token", "HEARTH_LOG_LEVEL": "error"}
+        port = lasting_port()
+        controller = self.start_controller(LANE_PORT=str(port))
+        settings = {**os.environ, "WORKER_TOKEN": WORKER_TOKEN, "HEARTH_LOG_LEVEL": "error"}
         settings["CONTROLLER_URL"] = controller.url
+        settings["LANE_URL"] = f"tcp://127.0.0.1:{port}"
         good = run("hearth-worker", "--check-config", environment=settings)
         self.assertEqual(good.returncode, 0, good.stdout + good.stderr)
         rows = self.rows(good)
         self.assertEqual(
             {service for service, _, _ in rows},
-            {"credentials", "SQS", "S3", "DynamoDB", "Redis", "controller"},
+            {"credentials", "SQS", "S3", "DynamoDB", "Redis", "controller", "lane"},
         )
         self.assertEqual(set(rows.values()), {"ok"})
         bad = run(
@@ -139,8 +141,19 @@ class CheckConfig(FleetTest):
         )
         self.assertEqual(bad.returncode, 1)
         failed = {key[0]: text for key, text in self.rows(bad).items() if text != "ok"}
-        self.assertEqual(set(failed), {"DynamoDB", "controller"}, bad.stdout)
+        self.assertEqual(set(failed), {"DynamoDB", "controller", "lane"}, bad.stdout)
         self.assertIn("WORKER_TOKEN", failed["controller"])
+        self.assertIn("WORKER_TOKEN", failed["lane"])
+        for place, said in {
+            controller.url.replace("http", "tcp"): "LANE_URL names a controller's LANE_PORT",
+            f"unix:{controller.folder}/absent": "No such file",
+            f"tls://127.0.0.1:{port}": "TLS handshake",
+        }.items():
+            wrong = run("hearth-worker", "--check-config",
+                        environment={**settings, "LANE_URL": place})
+            failed = {key[0]: text for key, text in self.rows(wrong).items() if text != "ok"}
+            self.assertEqual((wrong.returncode, set(failed)), (1, {"lane"}), wrong.stdout)
+            self.assertIn(said, failed["lane"])
         controller.stop()
 
 
@@ -149,7 +162,7 @@ class AWorkerWithoutAuthorities(unittest.TestCase):
         with tempfile.TemporaryDirectory(prefix="hearth-fleet-", dir="/var/tmp") as folder:
             os.chmod(folder, 0o755)
             done = run("hearth-worker", environment={
-                **os.environ, "WORKER_TOKEN": "a worker's token",
+                **os.environ, "WORKER_TOKEN": WORKER_TOKEN,
                 "CONTROLLER_URL": "http://127.0.0.1:1", "HEARTH_WORKER_PORT": "0",
                 "HEARTH_DATA_DIR": os.path.join(folder, "data"),
                 "LANE_URL": "tls://127.0.0.1:1", "LANE_CA_FILE": "/nonexistent/ca.pem",

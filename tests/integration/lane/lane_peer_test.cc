@@ -8,6 +8,7 @@
 #include "tests/integration/lane/lane_fixture.h"
 #include "tests/support/certificates.h"
 #include "tests/unit/lane/recorded_frames.h"
+#include "worker/lane_probe.h"
 
 // Peers that are not what they should be, and lanes over each kind of stream.
 
@@ -365,6 +366,65 @@ TEST_F(lane_streams, a_stream_without_a_word_is_closed_after_a_short_wait) {
     loop_.run((*link)->close());
     loop_.run_until([&] { return hub_->statistics().refused == 1; });
     EXPECT_LE(ctrl::lane_hub_options{}.hello_wait, seconds(2));
+}
+
+TEST_F(lane_streams, a_question_for_a_lane_tells_what_a_worker_would_meet) {
+    const test::temporary_folder folder;
+    test::write_self_signed(folder / "cert.pem", folder / "key.pem", "localhost");
+    const auto secret =
+        net::tls_context::for_server(folder / "cert.pem", folder / "key.pem").value();
+    const auto trust = net::tls_context::for_client(folder / "cert.pem").value();
+    const auto ask = [&](const std::string& text, const std::string& shown = token) {
+        return loop_.run(worker::try_lane(lookups_, worker::parse_lane_endpoint(text).value(),
+                                          trust, shown, soon()));
+    };
+    listen(folder / "lane");
+    EXPECT_TRUE(ask(concat("unix:", folder / "lane")));
+    stop_listening();
+    listen("127.0.0.1:0", secret);
+    const auto tls = concat("tls://localhost:", listening_->port());
+    EXPECT_TRUE(ask(tls));
+    EXPECT_FALSE(ask(concat("tls://127.0.0.1:", listening_->port()))) << "another name";
+    stop_listening();
+    EXPECT_EQ(ask(tls).error().code, errc::unavailable) << "nobody listens any more";
+    listen("127.0.0.1:0");
+    EXPECT_TRUE(ask(url()));
+    loop_.run_until([&] { return hub_->lanes() == 0; });
+    const auto wrong = ask(url(), "guess");
+    EXPECT_EQ(wrong.error().code, errc::permission_denied);
+    EXPECT_THAT(wrong.error().message, HasSubstr("set the same on both"));
+    add_worker("worker-1");
+    EXPECT_TRUE(ask(url())) << "a lane more does no harm to the others";
+    EXPECT_EQ(answer_of(invoke(call())), "null");
+}
+
+TEST_F(lane_streams, what_is_no_lane_is_told_by_the_question_for_one) {
+    net::listener http(net::open_listening_socket("127.0.0.1:0").value());
+    auto answering = loop_.start([](net::listener& from) -> task<void> {
+        auto peer = co_await from.accept(soon());
+        EXPECT_TRUE(co_await (*peer)->write("HTTP/1.1 400 Bad Request\r\n\r\n", soon()));
+        while (true) {
+            auto some = co_await (*peer)->read(soon());
+            if (!some || some->empty()) {
+                break;
+            }
+        }
+        co_await (*peer)->close();
+    }(http));
+    const auto asked = loop_.run(worker::try_lane(
+        lookups_, {.host = "127.0.0.1", .port = http.port()}, nullptr, token, soon()));
+    answering.get();
+    loop_.run(http.close());
+    ASSERT_FALSE(asked);
+    EXPECT_EQ(asked.error().code, errc::protocol);
+    EXPECT_THAT(asked.error().message, HasSubstr("LANE_PORT"));
+}
+
+TEST(lane_endpoint, is_written_as_it_was_read) {
+    for (const auto* text :
+         {"tcp://controller.example:7070", "tls://[::1]:1", "tls://a:65535", "unix:/run/lane"}) {
+        EXPECT_EQ(to_text(worker::parse_lane_endpoint(text).value()), text);
+    }
 }
 
 TEST(lane_endpoint, takes_the_three_forms_and_says_what_is_wrong_with_others) {
