@@ -137,7 +137,9 @@ class CheckConfig(FleetTest):
         bad = run(
             "hearth-worker",
             "--check-config",
-            environment={**settings, "WORKER_TOKEN": "a guess of the token", "TABLE_NAME": "no-such-table"},
+            environment={
+                **settings, "WORKER_TOKEN": "a guess of the token", "TABLE_NAME": "no-such-table",
+            },
         )
         self.assertEqual(bad.returncode, 1)
         failed = {key[0]: text for key, text in self.rows(bad).items() if text != "ok"}

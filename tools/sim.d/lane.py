@@ -1,8 +1,9 @@
 """The controller's side of lanes: ctrl/lane_scheduler.h as events.
 
 Functions with waiting calls take turns; while others are in use none takes a credit when it has
-seven times as many as are free, and the last one only when it has none; a call goes to a worker that has told of an idle sandbox, otherwise to the least loaded. A
-call that has waited for a second, or finds its line full, goes through the queue."""
+seven times as many as are free, and the last one only when it has none; a call goes to a worker
+that has told of an idle sandbox, otherwise to the least loaded. A call that has waited for a
+second, or finds its line full, goes through the queue."""
 
 import collections
 
