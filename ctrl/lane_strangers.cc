@@ -38,7 +38,7 @@ void lane_strangers::make_room(const std::string& origin) {
     const auto found = std::ranges::find_if(present_, [&](const auto& each) {
         return has_its_share ? each->origin_ == origin : by_origin_.at(each->origin_) == most;
     });
-    const std::shared_ptr<stranger> chosen = *found;
+    const std::shared_ptr<stranger> chosen = std::move(*found);  // its place goes next
     leave(*chosen);
     chosen->dismissed_ = true;
     ++dismissed_;
