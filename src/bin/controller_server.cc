@@ -189,6 +189,7 @@ void controller_server::wire() {
                          .limiter = *limiter_,
                          .blocking = blocking_,
                          .key = key_,
+                         .make_job_id = [this] { return services_->job_ids().make(); },
                          .metrics_text = [this] { return metrics_text(); },
                          .unhealthy =
                              [this] {
