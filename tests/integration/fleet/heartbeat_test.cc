@@ -118,7 +118,7 @@ TEST_F(heartbeats, with_another_token_are_refused_with_the_remedy) {
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().code, errc::permission_denied);
     EXPECT_NE(refused.error().message.find("WORKER_TOKEN"), std::string::npos);
-    EXPECT_EQ(controller_.workers.list(wall_clock_ms()).size(), 0U);
+    EXPECT_EQ(controller_.workers.list(steady_clock::now()).size(), 0U);
     EXPECT_EQ(get_workers("worker token")->status, 401);
 }
 
@@ -143,8 +143,8 @@ TEST_F(heartbeats, refill_a_controller_that_forgot) {
     auto going = loop_.start(beats.run());
     loop_.run_until([&] { return beats.counts().sent >= 1; });
     controller_.workers = ctrl::worker_registry(milliseconds(150));
-    loop_.run_until([&] { return !controller_.workers.list(wall_clock_ms()).empty(); });
-    EXPECT_EQ(controller_.workers.list(wall_clock_ms()).front().report.id, "worker-1");
+    loop_.run_until([&] { return !controller_.workers.list(steady_clock::now()).empty(); });
+    EXPECT_EQ(controller_.workers.list(steady_clock::now()).front().report.id, "worker-1");
     going.stop();
     going.get();
 }
