@@ -65,7 +65,7 @@ fleet_services::fleet_services(const fleet_options& options, std::unique_ptr<htt
              {.queue_url = options.queue_url, .dead_letter_url = options.dead_letter_url}),
       redis_settings_{.where = options.redis, .tls = std::move(redis_tls)},
       redis_(redis_settings_, blocking),
-      results_(redis_, redis_settings_, blocking) {}
+      results_(redis_, redis_settings_, blocking, {.outcome_ttl = options.outcome_ttl}) {}
 
 void fleet_services::start() {
     transports_.emplace();

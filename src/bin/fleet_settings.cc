@@ -134,6 +134,7 @@ public:
         out.queue_url = text("SQS_URL");
         out.dead_letter_url = text("DLQ_URL");
         out.redis = redis::parse_endpoint(text("REDIS_HOST")).value();
+        out.outcome_ttl = std::chrono::ceil<seconds>(values_.duration("HEARTH_OUTCOME_TTL"));
         out.worker_token = text("WORKER_TOKEN");
         out.grace = seconds(number("HEARTH_GRACE_SECONDS"));
         return out;

@@ -31,6 +31,7 @@ struct fleet_options {
     std::string queue_url;
     std::string dead_letter_url;
     redis::endpoint redis;
+    seconds outcome_ttl{120};
     std::string worker_token;
     seconds grace{25};
     entrance_options door;

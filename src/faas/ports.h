@@ -146,8 +146,14 @@ public:
 class result_bus {
 public:
     virtual ~result_bus() = default;
-    virtual task<result<>> publish(const invocation_record& record, deadline until) = 0;
+    // `record` is in the invocation log already. `awaited_until` is when its caller gives up
+    // (job::caller_deadline); 0: nobody is known to wait, and a bus on which telling costs
+    // something does not tell.
+    virtual task<result<>> publish(const invocation_record& record, epoch_ms awaited_until,
+                                   deadline until) = 0;
     // Waits for the job's end from the moment of the call. errc::deadline_exceeded.
+    // errc::too_large: it has ended, and its record is more than the bus carries: the invocation
+    // log has it.
     virtual task<result<invocation_record>> wait(std::string_view job_id, deadline until) = 0;
     // Whether news come through at the moment. Where they do not, a waiter had better look into
     // the invocation log as well. One in memory always does.

@@ -60,7 +60,8 @@ task<bool> dead_letters::settle(const faas::job& given_up) {
     }
     if (*first) {
         ++statistics_.dead;
-        [[maybe_unused]] const auto told = co_await results_.publish(record, soon());
+        [[maybe_unused]] const auto told =
+            co_await results_.publish(record, given_up.caller_deadline, soon());
     }
     auto known = co_await queue_.settle_dead(given_up.job_id, soon());
     if (!known) {
