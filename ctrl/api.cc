@@ -15,7 +15,10 @@
 namespace hearth::ctrl {
 namespace {
 
-constexpr seconds port_wait{15};                      // for tables, queue and log
+constexpr seconds port_wait{15};  // for tables, queue and log
+// What a request may wait for the rate limit, a thousand times what it takes: a Redis that hangs
+// must not hold every request.
+constexpr milliseconds limiter_wait{250};
 constexpr std::size_t envelope_bytes_max = 64 << 10;  // of a /run body around its inputData
 constexpr std::size_t form_bytes_max = 64 << 10;      // of a JSON update
 constexpr seconds body_wait{120};                     // for a whole JSON body
@@ -169,10 +172,15 @@ task<http::response> api::guarded(http::request& request, method_handler handle)
         co_return refused;
     }
     const std::string_view client = request.client().substr(0, request.client().rfind(':'));
-    auto decided = co_await at_home([&] { return parts_.limiter.check(client, soon()); });
+    auto decided =
+        co_await at_home([&] { return parts_.limiter.check(client, after(limiter_wait)); });
     if (!decided) {
-        co_return answer(decided.error(),
-                         request);  // it cannot be asked, and is set to refuse then
+        // It cannot be asked, and is set to refuse then; the limiter's own log line tells why.
+        http::response refused = http::error_response(
+            503, "unavailable", "The rate limit cannot be asked now. Try again later.",
+            request.id());
+        refused.add_header("retry-after", retry_after_s);
+        co_return refused;
     }
     if (!decided->allowed) {
         const auto wait_s = (decided->retry_after.count() + 999) / 1000;

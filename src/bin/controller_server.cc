@@ -174,7 +174,14 @@ void controller_server::wire() {
     calls_ = std::make_unique<ctrl::calls>(runner, services_->log(), services_->queue());
     dead_letters_ = std::make_unique<worker::dead_letters>(services_->queue(), services_->log(),
                                                            services_->results());
-    watch_ = std::make_unique<service_watch>(services_->probes());
+    auto watched = services_->probes();
+    watched.push_back({.service = "rate limit",
+                       .target = redis::to_text(options_.fleet.redis),
+                       .needs = "EVALSHA",
+                       .ask = [this](deadline until) {
+                           return limiter_->probe(until);
+                       }});
+    watch_ = std::make_unique<service_watch>(std::move(watched));
     if (options_.publishes_backlog) {
         cloudwatch_ = std::make_unique<aws::client>(services_->web(), &services_->keys(),
                                                     options_.fleet.aws, aws::service::cloudwatch);
@@ -296,7 +303,7 @@ task<std::string> controller_server::metrics_text() {
         gauges.set_lanes(*lanes_, over_lanes_->statistics());
     }
     gauges.set_dead_letters(dead_letters_->statistics());
-    gauges.set_rate_limit(limiter_->passed_unasked());
+    gauges.set_rate_limit(*limiter_);
     if (auto depth = co_await services_->queue().measure(after(measure_wait)); depth) {
         gauges.set_backlog(measure_backlog(*depth, workers_.count(wall_clock_ms())));
     }
@@ -318,6 +325,11 @@ std::string controller_server::unhealthy() {
     std::string trouble = watch_->trouble();
     if (!services_->results().is_up() && !trouble.contains("Redis")) {
         trouble += concat(trouble.empty() ? "" : "; ", "Redis: not connected");
+    }
+    // A request may meet it before the next look does.
+    if (limiter_->trouble() != redis::limiter_trouble::none && !trouble.contains("rate limit")) {
+        trouble += concat(trouble.empty() ? "" : "; ",
+                          "rate limit: ", redis::to_string(limiter_->trouble()));
     }
     return trouble;
 }

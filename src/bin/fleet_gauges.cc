@@ -76,9 +76,17 @@ void fleet_gauges::set_dead_letters(const worker::dead_letter_statistics& counts
     set("hearth_dead_letters", help, number(counts.errors), {{"event", "error"}});
 }
 
-void fleet_gauges::set_rate_limit(std::uint64_t passed_unasked) {
-    set("hearth_rate_limit_unasked", "Requests that passed because Redis was away",
-        number(passed_unasked));
+void fleet_gauges::set_rate_limit(const redis::rate_limiter& limiter) {
+    using redis::limiter_trouble;
+    set("hearth_rate_limit_unasked", "Requests that passed because Redis could not be asked",
+        number(limiter.passed_unasked()));
+    set("hearth_rate_limit_up", "1 while Redis can be asked for the rate limit",
+        limiter.trouble() == limiter_trouble::none ? 1 : 0);
+    for (std::size_t kind = 1; kind < redis::limiter_trouble_kinds; ++kind) {
+        const auto each = static_cast<limiter_trouble>(kind);
+        set("hearth_rate_limit_errors", "Checks of the rate limit that Redis did not make",
+            number(limiter.failures(each)), {{"kind", std::string(to_string(each))}});
+    }
 }
 
 void fleet_gauges::set_heartbeats(const worker::heartbeat::statistics& counts) {

@@ -10,6 +10,7 @@
 #include "ctrl/queued_invoker.h"
 #include "ctrl/worker_registry.h"
 #include "faas/ports.h"
+#include "redis/rate_limiter.h"
 #include "worker/dead_letters.h"
 #include "worker/heartbeat.h"
 
@@ -34,7 +35,7 @@ public:
     void set_queued(const ctrl::queued_invoker_statistics& calls);
     void set_lanes(ctrl::lane_hub& lanes, const ctrl::lane_invoker_statistics& calls);
     void set_dead_letters(const worker::dead_letter_statistics& counts);
-    void set_rate_limit(std::uint64_t passed_unasked);
+    void set_rate_limit(const redis::rate_limiter& limiter);
     void set_heartbeats(const worker::heartbeat::statistics& counts);
 
 private:
