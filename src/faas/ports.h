@@ -128,6 +128,10 @@ public:
 // Code by content hash. Blobs never change.
 class code_store {
 public:
+    struct stored {
+        std::string sha256;
+        epoch_ms at = 0;  // by the store's clock; putting it again renews it
+    };
     virtual ~code_store() = default;
     // Takes the content of `file` (from its start, `size` bytes); `sha256` was computed by the
     // caller and is verified: errc::corrupt. Storing the same content twice succeeds.
@@ -137,9 +141,10 @@ public:
     virtual task<result<unique_fd>> open(std::string_view sha256, deadline until) = 0;
     // Absent is success.
     virtual task<result<>> remove(std::string_view sha256, deadline until) = 0;
-    // All hashes held, at most `limit`, after `after` in order; for removing what no function uses.
-    virtual task<result<std::vector<std::string>>> list(std::string_view after, std::size_t limit,
-                                                        deadline until) = 0;
+    // What is held, at most `limit`, after `after` in order of the hashes; for removing what no
+    // function uses.
+    virtual task<result<std::vector<stored>>> list(std::string_view after, std::size_t limit,
+                                                   deadline until) = 0;
 };
 
 // Tells whoever waits that a job ended. Not durable: a waiter that comes late reads the record.
