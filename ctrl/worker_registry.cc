@@ -1,5 +1,6 @@
 #include "ctrl/worker_registry.h"
 
+#include <algorithm>
 #include <iterator>
 
 #include "base/concat.h"
@@ -33,9 +34,11 @@ result<> worker_registry::heard(faas::worker_report report, epoch_ms now) {
     return {};
 }
 
-void worker_registry::left(std::string_view id) {
+void worker_registry::left(std::string_view id, epoch_ms now) {
+    refresh(now);
     if (const auto known = workers_.find(id); known != workers_.end()) {
         log::info("a worker left", {{"worker", id}});
+        left_.insert_or_assign(known->first, now);
         workers_.erase(known);
     }
 }
@@ -69,7 +72,28 @@ worker_registry::totals worker_registry::count(epoch_ms now) {
     return sum;
 }
 
+std::vector<faas::worker_sighting> worker_registry::sightings(epoch_ms now) {
+    refresh(now);
+    std::vector<faas::worker_sighting> all;
+    all.reserve(workers_.size() + left_.size());
+    const auto since = [now](epoch_ms moment) {
+        return milliseconds(std::max<epoch_ms>(now - moment, 0));
+    };
+    for (const auto& [id, each] : workers_) {
+        if (each.live) {
+            all.push_back(
+                {.id = id, .ago = since(each.last_seen), .leaving = each.report.draining});
+        }
+    }
+    for (const auto& [id, moment] : left_) {
+        all.push_back({.id = id, .ago = since(moment), .leaving = true});
+    }
+    return all;
+}
+
 void worker_registry::refresh(epoch_ms now) {
+    std::erase_if(left_,
+                  [&](const auto& each) { return now - each.second >= dead_after().count(); });
     for (auto each = workers_.begin(); each != workers_.end();) {
         auto& [id, worker] = *each;
         const epoch_ms silent = now - worker.last_seen;

@@ -44,16 +44,20 @@ public:
 
     [[nodiscard]] result<> heard(faas::worker_report report, epoch_ms now);
     // It said that it leaves. Nothing when it is not known.
-    void left(std::string_view id);
+    void left(std::string_view id, epoch_ms now);
     // By id.
     [[nodiscard]] std::vector<entry> list(epoch_ms now);
     [[nodiscard]] totals count(epoch_ms now);
+    // Of the live, and of those that left within dead_after(): for other controllers, which may
+    // have heard of these before.
+    [[nodiscard]] std::vector<faas::worker_sighting> sightings(epoch_ms now);
 
 private:
     void refresh(epoch_ms now);
 
     milliseconds interval_;
     std::map<std::string, entry, std::less<>> workers_;
+    std::map<std::string, epoch_ms, std::less<>> left_;  // when they said goodbye
 };
 
 }  // namespace hearth::ctrl
