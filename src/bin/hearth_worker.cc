@@ -36,7 +36,7 @@ int main(int argc, char** argv) {
                                                     .references = std::move(read->references)},
                                                    [&options](hearth::fleet_services& services) {
                                                        return std::vector{hearth::controller_probe(
-                                                           services.web(), options)};
+                                                           services.controller_web(), options)};
                                                    })
                             : hearth::run_worker(options, *manager);
     return status ? *status : told(status.error());
