@@ -24,12 +24,14 @@ void failed_attempts::failed(std::string_view client, steady_time now) {
     }
     const std::lock_guard lock(access_);
     pass_window(now);
-    if (failures_.empty()) {
+    if (!any_.exchange(true, std::memory_order_relaxed)) {
         window_end_ = now + window;
-        any_.store(true, std::memory_order_relaxed);
     }
-    if (failures_.size() >= clients_max) {
-        failures_.erase(failures_.begin());
+    if (failures_.size() >= clients_max && !failures_.contains(std::string(client))) {
+        std::erase_if(failures_, [](const auto& each) { return each.second < failures_max; });
+        if (failures_.size() >= clients_max) {
+            failures_.clear();
+        }
     }
     if (++failures_[std::string(client)] == failures_max) {
         log::warning("a client shows wrong keys and is refused for a while",

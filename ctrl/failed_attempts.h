@@ -27,8 +27,8 @@ public:
     // heartbeats.
     static constexpr int failures_max = 20;
     static constexpr seconds window{60};
-    // Of one window; beyond them any one is forgotten: a flood from so many addresses no count by
-    // address holds up.
+    // Of one window; beyond them those that are not refused yet are forgotten: a flood from so many
+    // addresses no count by address holds up.
     static constexpr std::size_t clients_max = 10'000;
 
     // How long `client` (client_of()) must wait; nothing when it may show its token.

@@ -137,7 +137,7 @@ class AWorkerWithoutAuthorities(unittest.TestCase):
 
 
 class OwnRedis:
-    """A redis-server that a test may end and start again; `options` as its command line has them."""
+    """A redis-server that a test may end and start again, with options of its command line."""
 
     def __init__(self, *options):
         self.options = options
