@@ -33,6 +33,7 @@ public:
         thread_pool& blocking;
         const api_key& key;
         failed_attempts& failures;
+        std::function<std::string()> make_job_id;  // of what goes to the queue; any thread
         std::function<task<std::string>()> metrics_text;
         std::function<std::string()> unhealthy;
     };

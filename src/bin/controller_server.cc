@@ -209,6 +209,7 @@ void controller_server::wire() {
                          .blocking = blocking_,
                          .key = key_,
                          .failures = failures_,
+                         .make_job_id = [this] { return services_->job_ids().make(); },
                          .metrics_text = [this] { return metrics_text(); },
                          .unhealthy =
                              [this] {

@@ -6,6 +6,7 @@
 #include <prometheus/gauge.h>
 #include <prometheus/text_serializer.h>
 
+#include "base/ids.h"
 #include "base/log.h"
 #include "ctrl/api.h"
 #include "ctrl/code_sweep.h"
@@ -130,6 +131,7 @@ result<> dev_server::open() {
                          .blocking = blocking_,
                          .key = key_,
                          .failures = failures_,
+                         .make_job_id = make_uuid,
                          .metrics_text = [this] { return metrics_text(); },
                          .unhealthy =
                              [this] {
