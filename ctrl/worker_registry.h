@@ -26,6 +26,7 @@ public:
         faas::worker_report report;
         epoch_ms first_seen = 0;  // by this controller
         epoch_ms last_seen = 0;
+        steady_time last_heard;  // what decides whether it lives
         bool live = true;
     };
     struct totals {
@@ -42,22 +43,24 @@ public:
     [[nodiscard]] milliseconds interval() const noexcept { return interval_; }
     [[nodiscard]] milliseconds dead_after() const noexcept { return interval_ * missed_max; }
 
-    [[nodiscard]] result<> heard(faas::worker_report report, epoch_ms now);
+    // `shown` is the same moment by the wall clock, for people: it may jump, and a jump must not
+    // kill a fleet.
+    [[nodiscard]] result<> heard(faas::worker_report report, steady_time now, epoch_ms shown);
     // It said that it leaves. Nothing when it is not known.
-    void left(std::string_view id, epoch_ms now);
+    void left(std::string_view id, steady_time now);
     // By id.
-    [[nodiscard]] std::vector<entry> list(epoch_ms now);
-    [[nodiscard]] totals count(epoch_ms now);
+    [[nodiscard]] std::vector<entry> list(steady_time now);
+    [[nodiscard]] totals count(steady_time now);
     // Of the live, and of those that left within dead_after(): for other controllers, which may
     // have heard of these before.
-    [[nodiscard]] std::vector<faas::worker_sighting> sightings(epoch_ms now);
+    [[nodiscard]] std::vector<faas::worker_sighting> sightings(steady_time now);
 
 private:
-    void refresh(epoch_ms now);
+    void refresh(steady_time now);
 
     milliseconds interval_;
     std::map<std::string, entry, std::less<>> workers_;
-    std::map<std::string, epoch_ms, std::less<>> left_;  // when they said goodbye
+    std::map<std::string, steady_time, std::less<>> left_;  // when they said goodbye
 };
 
 }  // namespace hearth::ctrl

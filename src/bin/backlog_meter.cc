@@ -40,7 +40,7 @@ task<void> backlog_meter::run() {
 }
 
 task<result<std::int64_t>> backlog_meter::count_workers(deadline until) {
-    const auto heard = heard_.sightings(wall_clock_ms());
+    const auto heard = heard_.sightings(steady_clock::now());
     co_return co_await census_.exchange(heard, until);
 }
 

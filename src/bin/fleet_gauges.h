@@ -16,6 +16,7 @@
 #include "redis/rate_limiter.h"
 #include "worker/dead_letters.h"
 #include "worker/heartbeat.h"
+#include "worker/lane_recorder.h"
 
 namespace hearth {
 
@@ -33,6 +34,7 @@ public:
     void set_dead_letters(const worker::dead_letter_statistics& counts);
     void set_rate_limit(const redis::rate_limiter& limiter);
     void set_heartbeats(const worker::heartbeat::statistics& counts);
+    void set_lane_records(const worker::lane_recorder_statistics& counts);
 
 private:
     void set(const char* name, const char* help, double value,

@@ -69,9 +69,9 @@ protected:
 TEST_F(backlog_meter_test, two_controllers_measure_the_same_whichever_workers_they_hear) {
     queue_.says = faas::job_queue::depth{.visible = 20, .in_flight = 10, .dead = 7};
     for (const auto* id : {"a", "b"}) {
-        ASSERT_TRUE(one_.heard(report_of(id), wall_clock_ms()));
+        ASSERT_TRUE(one_.heard(report_of(id), steady_clock::now(), wall_clock_ms()));
     }
-    ASSERT_TRUE(other_.heard(report_of("c"), wall_clock_ms()));
+    ASSERT_TRUE(other_.heard(report_of("c"), steady_clock::now(), wall_clock_ms()));
     measured(meter_);
     EXPECT_EQ(measured(others_), 10.0);
     EXPECT_EQ(measured(meter_), 10.0);
@@ -79,8 +79,8 @@ TEST_F(backlog_meter_test, two_controllers_measure_the_same_whichever_workers_th
 
 TEST_F(backlog_meter_test, jobs_that_run_count_so_that_a_fleet_that_keeps_up_has_a_number) {
     queue_.says = faas::job_queue::depth{.visible = 0, .in_flight = 6};
-    ASSERT_TRUE(one_.heard(report_of("a"), wall_clock_ms()));
-    ASSERT_TRUE(one_.heard(report_of("b"), wall_clock_ms()));
+    ASSERT_TRUE(one_.heard(report_of("a"), steady_clock::now(), wall_clock_ms()));
+    ASSERT_TRUE(one_.heard(report_of("b"), steady_clock::now(), wall_clock_ms()));
     EXPECT_EQ(measured(meter_), 3.0);
 }
 
@@ -90,7 +90,7 @@ TEST_F(backlog_meter_test, without_any_worker_the_backlog_counts_as_one_workers)
 }
 
 TEST_F(backlog_meter_test, without_the_others_there_is_no_number_rather_than_a_wrong_one) {
-    ASSERT_TRUE(one_.heard(report_of("a"), wall_clock_ms()));
+    ASSERT_TRUE(one_.heard(report_of("a"), steady_clock::now(), wall_clock_ms()));
     measured(meter_);
     server().kill();
     loop().run_until([this] { return !client().connected(); });

@@ -78,6 +78,21 @@ TEST_F(calls_test, a_call_whose_caller_gave_up_is_running_and_then_has_its_outco
     EXPECT_EQ(calls_.statistics().abandoned, 1u);
 }
 
+TEST_F(calls_test, a_call_that_others_will_record_can_be_asked_for_once_its_caller_was_answered) {
+    invoker_.script = [](const faas::invocation&) -> task<result<faas::outcome>> {
+        faas::outcome open;
+        open.status = invocation_status::running;
+        open.recorded = true;
+        co_return open;
+    };
+    const auto end = loop_.run(calls_.run(call("job-1"), soon()));
+    ASSERT_FALSE(end);
+    EXPECT_EQ(end.error().code, errc::deadline_exceeded);
+    const auto record = loop_.run(real_log_.get("job-1", soon()));
+    ASSERT_TRUE(record) << "after a restart, too";
+    EXPECT_EQ(record->status, invocation_status::running);
+}
+
 TEST_F(calls_test, a_connection_that_ends_does_not_end_its_call) {
     answer_late(scripted_invoker::succeeding("1"));
     auto connection = loop_.start(calls_.run(call("job-1"), soon()));
