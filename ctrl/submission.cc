@@ -17,8 +17,7 @@ task<result<>> submit(faas::invocation_log& log, faas::job_queue& queue,
     record.function_id = call.target->id;
     record.status = faas::invocation_status::queued;
     record.created_at = record.updated_at = wall_clock_ms();
-    const bool is_job = caller_deadline == 0;
-    if (!is_job) {
+    if (caller_deadline != 0) {
         if (auto created = co_await log.create(record, until); !created) {
             co_return created;
         }
@@ -30,9 +29,7 @@ task<result<>> submit(faas::invocation_log& log, faas::job_queue& queue,
                                           .caller_deadline = caller_deadline,
                                           .created_at = record.created_at},
                                          until);
-    const bool refused = !queued && (queued.error().code == errc::limit_exceeded ||
-                                     queued.error().code == errc::too_large);
-    if (!queued && !(is_job && refused)) {
+    if (!queued) {
         // The caller is told that it was not taken: no record may promise otherwise.
         record.status = faas::invocation_status::failed;
         record.end.error_type = faas::error_type::start_failed;

@@ -52,7 +52,7 @@ attribute invocation_log::expiry(const faas::invocation_record& record, epoch_ms
         faas::is_final(record.status)
             ? std::max(now + milliseconds(settings_.final_retention).count(), created + open)
             : now + open;
-    return attribute::number(until / 1000);
+    return attribute::number((until + 999) / 1000);
 }
 
 result<faas::invocation_record> invocation_log::without_record(std::string_view job_id) const {

@@ -4,6 +4,7 @@
 #include <cstdio>
 
 #include "base/concat.h"
+#include "base/ids.h"
 #include "base/json.h"
 
 namespace hearth::aws {
@@ -114,7 +115,7 @@ result<job_message> decode_job_message(std::string_view body) {
         return corrupt("a field is missing, or another version of Hearth wrote it");
     }
     if (body.size() - line_end - 1 != bytes || out.attempts_before < 0 ||
-        out.attempts_before > attempts_before_max || out.content.job_id.empty()) {
+        out.attempts_before > attempts_before_max || !is_well_formed_id(out.content.job_id)) {
         return corrupt("its fields do not fit together");
     }
     out.content.event = body.substr(line_end + 1);

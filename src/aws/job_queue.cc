@@ -198,9 +198,11 @@ task<result<std::vector<faas::job_delivery>>> job_queue::poll_once(std::size_t m
         co_return propagate(got);
     }
     std::vector<faas::job_delivery> jobs;
+    scope admitting(co_await current_stop());  // events that lie in the bucket are fetched at once
     for (auto& each : *got) {
-        co_await admit(std::move(each), visibility, jobs);
+        admitting.spawn(admit(std::move(each), visibility, jobs));
     }
+    co_await admitting.join();
     co_return jobs;
 }
 

@@ -1,5 +1,6 @@
 #include "embedded/invocation_log.h"
 
+#include <optional>
 #include <utility>
 
 #include "base/concat.h"
@@ -91,8 +92,10 @@ result<> set_running(connection& db, const faas::invocation_record& record, epoc
     return {};
 }
 
-// A job that has not begun is known by the queue alone.
-result<faas::invocation_record> read_queued(connection& db, std::string_view job_id) {
+// A job that has not begun is known by the queue alone. Read before the records: a job leaves the
+// queue after its outcome stands.
+result<std::optional<faas::invocation_record>> read_queued(connection& db,
+                                                           std::string_view job_id) {
     statement row = db.query(
         "SELECT request_id, function_id FROM jobs WHERE job_id = ?1 AND state <> 2", job_id);
     const auto found = row.step();
@@ -100,7 +103,7 @@ result<faas::invocation_record> read_queued(connection& db, std::string_view job
         return std::unexpected(found.error());
     }
     if (!*found) {
-        return no_such_job(job_id);
+        return std::nullopt;
     }
     faas::invocation_record record;
     record.job_id = job_id;
@@ -111,6 +114,10 @@ result<faas::invocation_record> read_queued(connection& db, std::string_view job
 }
 
 result<faas::invocation_record> read_record(connection& db, std::string_view job_id) {
+    auto queued = read_queued(db, job_id);
+    if (!queued) {
+        return propagate(queued);
+    }
     statement row = db.query(
         "SELECT job_id, request_id, function_id, status, attempts, created_at, updated_at,"
         " error_type, error_message, stack_trace, duration_ms, init_ms, cold_start,"
@@ -121,7 +128,7 @@ result<faas::invocation_record> read_record(connection& db, std::string_view job
         return std::unexpected(found.error());
     }
     if (!*found) {
-        return read_queued(db, job_id);
+        return *queued ? result<faas::invocation_record>(std::move(**queued)) : no_such_job(job_id);
     }
     faas::invocation_record record;
     record.job_id = row.text(0);

@@ -13,8 +13,10 @@
 namespace hearth::faas {
 namespace {
 
-// So that an id tells nothing of what else is made from the same secret.
+// So that an id tells nothing of what else is made from the same secret; and so many rounds, some
+// 20 ms once, that secrets cannot be guessed quickly by whoever has an id.
 constexpr std::string_view purpose = "hearth job ids";
+constexpr int derivation_rounds = 100'000;
 constexpr std::size_t uuid_chars = 36;
 constexpr std::size_t mark_bytes = 8;
 
@@ -31,7 +33,14 @@ digest hmac(const void* key, std::size_t key_bytes, std::string_view text) {
 
 }  // namespace
 
-job_ids::job_ids(std::string_view secret) : key_(hmac(secret.data(), secret.size(), purpose)) {}
+job_ids::job_ids(std::string_view secret) {
+    HEARTH_CHECK(::PKCS5_PBKDF2_HMAC(secret.data(), static_cast<int>(secret.size()),
+                                     reinterpret_cast<const unsigned char*>(purpose.data()),
+                                     static_cast<int>(purpose.size()), derivation_rounds,
+                                     ::EVP_sha256(), static_cast<int>(key_.size()),
+                                     reinterpret_cast<unsigned char*>(key_.data())) == 1,
+                 "PBKDF2 is not to be had");
+}
 
 std::string job_ids::mark_of(std::string_view uuid) const {
     const digest made = hmac(key_.data(), key_.size(), uuid);

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
+#include "base/ids.h"
 #include "base/log.h"
-#include "coro/when_all.h"
 #include "coro/when_any.h"
 #include "worker/error_report.h"
 
@@ -16,10 +16,20 @@ constexpr std::size_t receive_max = 10;
 // Beside the poll that is always there, while polls come back full: one at a time brings 10 jobs
 // for each trip to the queue.
 constexpr std::size_t helpers_max = 3;
+constexpr int record_rounds = 3;
+// A job that waited longer for its turn may have been begun elsewhere, where its delivery was late.
+constexpr milliseconds asked_again_after{250};
+// Of a job that goes back for others to take: not all of them at once.
+constexpr milliseconds spread_min{100};
+constexpr std::uint64_t spread_ms = 2'000;
 constexpr milliseconds helper_poll{1'000};
 
 deadline soon() {
     return after(port_wait);
+}
+
+milliseconds spread_pause() {
+    return spread_min + milliseconds(random_u64() % spread_ms);
 }
 
 // The caller's moment on this host's clock.
@@ -82,7 +92,7 @@ task<void> job_intake::receive_loop(bool helping) {
             break;
         }
         const bool full = co_await receive_once(helping ? helper_poll : options_.poll);
-        if (full && helpers_ < helpers_max) {
+        if (full && helpers_ < helpers_max && room_.is_light()) {
             ++helpers_;
             receiving_.spawn(receive_loop(true));
         }
@@ -101,8 +111,10 @@ task<bool> job_intake::receive_once(milliseconds wait) {
     }
     auto received = co_await queue_.receive(*reserved, options_.visibility, after(wait));
     std::size_t bytes = 0;
-    for (const auto& each : received ? *received : std::vector<faas::job_delivery>{}) {
-        bytes += each.content.event.size();
+    if (received) {
+        for (const auto& each : *received) {
+            bytes += each.content.event.size();
+        }
     }
     room_.arrived(*reserved, received ? received->size() : 0, bytes);
     if (!received) {
@@ -124,139 +136,148 @@ task<bool> job_intake::receive_once(milliseconds wait) {
     co_return full;
 }
 
-// Asks log and table for the whole batch; then each job goes its own way.
+// Each job keeps its delivery invisible from the start, and waits for what the batch asks.
 task<void> job_intake::begin(std::vector<faas::job_delivery> batch) {
-    auto [ended, targets] = co_await when_all(ended_of(batch), functions_of(batch));
+    const auto background = std::make_shared<batch_lookup>(log_, functions_, batch);
     for (auto& each : batch) {
-        const result<bool> has_ended = ended ? result<bool>(ended->contains(each.content.job_id))
-                                             : std::unexpected(ended.error());
-        auto target = targets.at(each.content.function_id);
-        running_.spawn(process({std::move(each), has_ended, std::move(target)}));
-    }
-}
-
-task<result<std::set<std::string>>> job_intake::ended_of(
-    const std::vector<faas::job_delivery>& batch) {
-    std::set<std::string> all;
-    for (const auto& each : batch) {
-        all.insert(each.content.job_id);
-    }
-    const std::vector<std::string> asked(all.begin(), all.end());
-    auto ended = co_await log_.ended(asked, soon());
-    if (!ended) {
-        co_return propagate(ended);
-    }
-    for (std::size_t i = 0; i < asked.size(); ++i) {
-        if (!(*ended)[i]) {
-            all.erase(asked[i]);
+        if (job_ids_.insert(each.content.job_id).second) {
+            running_.spawn(process(std::move(each), background));
+        } else {
+            // The same job is here already. This delivery comes back when its visibility ends, and
+            // then an outcome stands.
+            ++statistics_.duplicates;
+            room_.left(each.content.event.size());
         }
     }
-    co_return all;
+    co_await background->ask(soon());
 }
 
-task<std::map<std::string, result<job_intake::shared_function>>> job_intake::functions_of(
-    const std::vector<faas::job_delivery>& batch) {
-    std::map<std::string, result<shared_function>> found;
-    scope looking(co_await current_stop());
-    for (const auto& each : batch) {
-        const auto [place, is_new] = found.emplace(each.content.function_id, shared_function());
-        if (is_new) {
-            looking.spawn(look_up(place->first, place->second));
-        }
-    }
-    co_await looking.join();
-    co_return found;
-}
-
-task<void> job_intake::look_up(const std::string& function_id, result<shared_function>& into) {
-    auto found = co_await functions_.get(function_id, soon());
-    if (found) {
-        into = std::make_shared<const faas::function>(std::move(*found));
-    } else {
-        into = propagate(found);
-    }
-}
-
-task<void> job_intake::process(arrival what) {
+task<void> job_intake::process(faas::job_delivery delivery,
+                               std::shared_ptr<batch_lookup> background) {
+    in_hand mine{.delivery = std::move(delivery)};
     scope extending;
-    extending.spawn(keep_invisible(what.delivery.receipt, extending.stop()));
-    co_await attempt(what);
+    extending.spawn(keep_invisible(mine, extending.stop()));
+    co_await attempt(mine, *background);
     extending.request_stop();
     co_await extending.join();
-    room_.left(what.delivery.content.event.size());
+    job_ids_.erase(mine.delivery.content.job_id);
+    room_.left(mine.delivery.content.event.size());
 }
 
-task<void> job_intake::keep_invisible(const std::string& receipt, stop_source& until_stopped) {
+task<void> job_intake::keep_invisible(in_hand& mine, stop_source& until_stopped) {
     while (!until_stopped.requested()) {
         if (!co_await sleep_until(after(options_.visibility / 3))) {
             co_return;
         }
-        auto extended = co_await queue_.extend(receipt, options_.visibility, soon());
+        auto extended = co_await queue_.extend(mine.delivery.receipt, options_.visibility, soon());
         if (!extended && extended.error().code != errc::cancelled) {
             ++statistics_.errors;
-            log::warning("a running job's visibility could not be extended",
-                         {{"reason", extended.error().message}});
+            mine.lost = extended.error().code == errc::not_found;
+            log::warning(
+                "a job's visibility could not be extended",
+                {{"jobId", mine.delivery.content.job_id}, {"reason", extended.error().message}});
         }
     }
 }
 
-task<void> job_intake::attempt(const arrival& what) {
-    const faas::job_delivery& delivery = what.delivery;
+task<void> job_intake::attempt(in_hand& mine, batch_lookup& background) {
+    const faas::job_delivery& delivery = mine.delivery;
     const faas::job& job = delivery.content;
+    const auto known = co_await background.about(job);
     if (stopping_) {
         co_await give_back(delivery, milliseconds(0), false);  // it came while receiving ended
         co_return;
     }
-    if (!what.ended) {
-        co_await put_back(delivery, "read the record", what.ended.error());
+    if (!known.ended) {
+        co_await put_back(delivery, "read the record", known.ended.error());
         co_return;
     }
-    if (*what.ended) {
-        ++statistics_.duplicates;
-        if (auto done = co_await queue_.acknowledge(delivery.receipt, soon()); !done) {
-            report("acknowledge", delivery, done.error());
-        }
+    if (*known.ended) {
+        co_await drop_duplicate(delivery);
         co_return;
     }
-    if (!what.target) {
-        if (what.target.error().code != errc::not_found) {
-            co_await put_back(delivery, "look up the function", what.target.error());
-            co_return;
-        }
+    if (!known.target && known.target.error().code != errc::not_found) {
+        co_await put_back(delivery, "look up the function", known.target.error());
+        co_return;
+    }
+    if (!known.target) {
         invoker_.retire(job.function_id, 0);
         co_await conclude(delivery, failure_outcome(faas::error_type::code_unavailable,
                                                     "the function was deleted"));
         co_return;
     }
-    const deadline caller_waits = caller_deadline_of(job);
-    const auto mine = co_await turn(caller_waits);
-    if (!mine && mine.error().code == errc::deadline_exceeded) {
-        co_await conclude(delivery, too_late());
+    co_await take_turn(mine, *known.target);
+}
+
+task<void> job_intake::take_turn(in_hand& mine, shared_function target) {
+    const faas::job_delivery& delivery = mine.delivery;
+    const deadline caller_waits = caller_deadline_of(delivery.content);
+    const auto came = steady_clock::now();
+    const auto mine_now =
+        co_await turn(delivery.attempts, std::min(caller_waits, after(options_.turn_wait)));
+    if (!mine_now) {
+        if (steady_clock::now() >= caller_waits) {
+            co_await conclude(delivery, too_late());
+        } else {
+            co_await give_back(delivery, stopping_ ? milliseconds(0) : spread_pause(), false);
+        }
         co_return;
     }
-    if (!mine) {
-        co_await give_back(delivery, milliseconds(0), false);
-        co_return;
+    if (steady_clock::now() - came > asked_again_after) {
+        const auto ended = co_await ended_meanwhile(delivery.content);
+        if (!ended || *ended || mine.lost) {
+            turns_.release();
+            if (!ended) {
+                co_await put_back(delivery, "read the record", ended.error());
+            } else if (*ended) {
+                co_await drop_duplicate(delivery);
+            }
+            co_return;  // otherwise somebody else has it
+        }
     }
-    auto end = co_await run_one(delivery, *what.target, caller_waits);
+    auto end = co_await run_one(delivery, std::move(target), caller_waits);
     turns_.release();
     co_await settle_run(delivery, std::move(end));
 }
 
-// errc::deadline_exceeded when it did not come in time, errc::cancelled when receiving stopped.
-task<result<>> job_intake::turn(deadline until) {
+// errc::deadline_exceeded when it does not come in time, errc::cancelled when receiving stopped,
+// errc::limit_exceeded for a job that was begun before, where as many of those wait as run at once:
+// a worker that is killed costs each job in hand an attempt, and what ended one may end the next.
+task<result<>> job_intake::turn(std::int64_t attempts, deadline until) {
     if (steady_clock::now() >= until) {
         co_return fail(errc::deadline_exceeded, "the caller's deadline passed");
     }
     if (turns_.try_acquire()) {
         co_return result<>{};
     }
+    const bool retried = attempts > 1;
+    if (retried && retried_waiting_ >= options_.concurrency) {
+        co_return fail(errc::limit_exceeded, "other jobs that were begun before wait");
+    }
+    retried_waiting_ += retried ? 1 : 0;
     auto first = co_await when_any(turns_.acquire(until), draining_.wait());
+    retried_waiting_ -= retried ? 1 : 0;
     if (first.index() == 0) {
         co_return std::get<0>(std::move(first));
     }
     // Were it given a turn at this very moment, it would be lost; nobody begins any more.
     co_return fail(errc::cancelled, "receiving has stopped");
+}
+
+task<result<bool>> job_intake::ended_meanwhile(const faas::job& job) {
+    std::vector<std::string> one{job.job_id};
+    auto ended = co_await log_.ended(std::move(one), soon());
+    if (!ended) {
+        co_return propagate(ended);
+    }
+    co_return ended->front();
+}
+
+task<void> job_intake::drop_duplicate(const faas::job_delivery& delivery) {
+    ++statistics_.duplicates;
+    if (auto done = co_await queue_.acknowledge(delivery.receipt, soon()); !done) {
+        report("acknowledge", delivery, done.error());
+    }
 }
 
 task<result<faas::outcome>> job_intake::run_one(const faas::job_delivery& delivery,
@@ -268,13 +289,14 @@ task<result<faas::outcome>> job_intake::run_one(const faas::job_delivery& delive
                                 .event = job.event};
     // Where this host has sandboxes of an older revision, nobody will call them any more.
     invoker_.retire(call.target->id, call.target->revision);
-    const auto began = steady_clock::now();
     scope marking;
     marking.spawn(mark_running_later(delivery));
+    const auto running = room_.begin();
     auto end = co_await invoker_.invoke(call, until);
+    // What was refused or could not be begun says nothing of how long jobs take.
+    room_.end(running, end && !end->not_started && !end->host_trouble);
     marking.request_stop();
     co_await marking.join();
-    room_.ran_for(steady_clock::now() - began);
     co_return end;
 }
 
@@ -316,8 +338,9 @@ task<void> job_intake::settle_run(const faas::job_delivery& delivery, result<faa
     }
     start_trouble_.clear();
     if (failed && stopping_) {
-        // The shutdown may have ended it: the next worker tries again.
-        co_await give_back(delivery, milliseconds(0), !end->not_started);
+        // The shutdown may have ended it: the next worker tries again, after the last attempt too.
+        const bool counts = !end->not_started && delivery.attempts < faas::attempts_max;
+        co_await give_back(delivery, milliseconds(0), counts);
     } else if (failed && job.caller_deadline == 0 && delivery.attempts < faas::attempts_max) {
         ++statistics_.retried;
         co_await mark_running(delivery);  // who asks during the pause shall see the attempt
@@ -344,24 +367,46 @@ task<void> job_intake::give_back(const faas::job_delivery& delivery, millisecond
 task<void> job_intake::put_back(const faas::job_delivery& delivery, std::string_view step,
                                 error reason) {
     report(step, delivery, reason);
-    start_trouble_ = std::move(reason.message);
-    receive_from_ = after(trouble_pause);
+    pause_receiving(std::move(reason.message));
     co_await give_back(delivery, stopping_ ? milliseconds(0) : options_.trouble_pause, false);
+}
+
+void job_intake::pause_receiving(std::string reason) {
+    start_trouble_ = std::move(reason);
+    receive_from_ = after(trouble_pause);
+    room_.forget_pace();
+}
+
+// Tried again while the delivery is kept invisible: running the job once more costs more.
+task<result<bool>> job_intake::record(const faas::job_delivery& delivery,
+                                      const faas::invocation_record& outcome) {
+    for (int round = 1;; ++round) {
+        auto first = co_await log_.finish(outcome, soon());
+        if (first) {
+            co_return first;
+        }
+        report("record the outcome", delivery, first.error());
+        pause_receiving(first.error().message);
+        if (round == record_rounds || stopping_ ||
+            !co_await sleep_until(after(options_.retry_base * round))) {
+            co_return first;
+        }
+    }
 }
 
 // Records the outcome, tells who waits for it, and only then settles the delivery. Where another
 // outcome stands already, that one counts and this delivery is only done with.
 task<void> job_intake::conclude(const faas::job_delivery& delivery, faas::outcome end) {
-    const auto record = record_of(delivery.content, delivery.attempts, std::move(end));
-    auto first = co_await log_.finish(record, soon());
+    const auto outcome = record_of(delivery.content, delivery.attempts, std::move(end));
+    auto first = co_await record(delivery, outcome);
     if (!first) {
-        report("record the outcome", delivery, first.error());
         co_return;
     }
-    const bool dead = *first && record.status == faas::invocation_status::dead;
+    const bool dead = *first && outcome.status == faas::invocation_status::dead;
     if (*first) {
-        count(record.status);
-        if (auto told = co_await results_.publish(record, delivery.content.caller_deadline, soon());
+        count(outcome.status);
+        if (auto told =
+                co_await results_.publish(outcome, delivery.content.caller_deadline, soon());
             !told) {
             report("publish the outcome", delivery, told.error());  // waiters read the record
         }

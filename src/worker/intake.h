@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstddef>
-#include <map>
 #include <memory>
 #include <set>
 #include <string>
@@ -11,6 +10,7 @@
 #include "coro/scope.h"
 #include "coro/semaphore.h"
 #include "faas/ports.h"
+#include "worker/batch_lookup.h"
 #include "worker/dead_letters.h"
 #include "worker/intake_room.h"
 
@@ -25,6 +25,8 @@ struct intake_options {
     milliseconds trouble_pause{30'000};  // of a job that the host or a service kept from running
     // A job that has run so long is recorded as running. Of a shorter one its outcome says all.
     milliseconds mark_after{200};
+    // What a job waits in hand for its turn at most; then it may go to another worker.
+    milliseconds turn_wait{2'000};
     // Whether this also looks after dead letters; in a fleet its controllers do.
     bool settle_dead = true;
 };
@@ -65,33 +67,35 @@ public:
     }
 
 private:
-    using shared_function = std::shared_ptr<const faas::function>;
-    struct arrival {
+    using shared_function = batch_lookup::shared_function;
+    // A delivery from its arrival to its end.
+    struct in_hand {
         faas::job_delivery delivery;
-        result<bool> ended;              // whether its outcome stands already
-        result<shared_function> target;  // errc::not_found when it was deleted
+        bool lost = false;  // it became visible again: somebody else has it
     };
 
     task<void> receive_loop(bool helping);
     task<bool> receive_once(milliseconds wait);
     task<void> begin(std::vector<faas::job_delivery> batch);
-    task<result<std::set<std::string>>> ended_of(const std::vector<faas::job_delivery>& batch);
-    task<std::map<std::string, result<shared_function>>> functions_of(
-        const std::vector<faas::job_delivery>& batch);
-    task<void> look_up(const std::string& function_id, result<shared_function>& into);
-    task<void> process(arrival what);
-    task<void> attempt(const arrival& what);
-    task<result<>> turn(deadline until);
+    task<void> process(faas::job_delivery delivery, std::shared_ptr<batch_lookup> background);
+    task<void> attempt(in_hand& mine, batch_lookup& background);
+    task<void> take_turn(in_hand& mine, shared_function target);
+    task<result<>> turn(std::int64_t attempts, deadline until);
+    task<result<bool>> ended_meanwhile(const faas::job& job);
+    task<void> drop_duplicate(const faas::job_delivery& delivery);
     task<result<faas::outcome>> run_one(const faas::job_delivery& delivery, shared_function target,
                                         deadline until);
     task<void> mark_running_later(const faas::job_delivery& delivery);
     task<void> mark_running(const faas::job_delivery& delivery);
     task<void> settle_run(const faas::job_delivery& delivery, result<faas::outcome> end);
-    task<void> keep_invisible(const std::string& receipt, stop_source& until_stopped);
+    task<void> keep_invisible(in_hand& mine, stop_source& until_stopped);
     task<void> conclude(const faas::job_delivery& delivery, faas::outcome end);
+    task<result<bool>> record(const faas::job_delivery& delivery,
+                              const faas::invocation_record& outcome);
     task<void> give_back(const faas::job_delivery& delivery, milliseconds pause,
                          bool count_attempt);
     task<void> put_back(const faas::job_delivery& delivery, std::string_view step, error reason);
+    void pause_receiving(std::string reason);
     void count(faas::invocation_status status);
     void report(std::string_view what, const faas::job_delivery& delivery, const error& reason);
 
@@ -112,6 +116,8 @@ private:
     scope receiving_;
     scope running_;
     std::size_t helpers_ = 0;
+    std::size_t retried_waiting_ = 0;
+    std::set<std::string> job_ids_;  // of the jobs in hand
     bool stopping_ = false;
 };
 

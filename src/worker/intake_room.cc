@@ -14,8 +14,19 @@ std::size_t intake_room::ahead() const noexcept {
     if (pace_ == nanoseconds(0) || bytes_ >= bytes_max) {
         return 0;
     }
-    const auto turns = static_cast<std::size_t>(nanoseconds(window) / pace_);
-    return std::min(ahead_max, concurrency_ * turns);
+    const auto now = steady_clock::now();
+    const double turns = static_cast<double>(nanoseconds(window).count());
+    double begun = 0;  // within a window
+    std::size_t places = concurrency_;
+    for (const steady_time since : running_) {
+        if (now - since <= pace_ || places == 0) {
+            break;  // the rest began later
+        }
+        begun += turns / static_cast<double>(nanoseconds(now - since).count());
+        --places;
+    }
+    begun += static_cast<double>(places) * turns / static_cast<double>(pace_.count());
+    return static_cast<std::size_t>(std::min(begun, static_cast<double>(ahead_max)));
 }
 
 std::size_t intake_room::free() const noexcept {
@@ -45,9 +56,13 @@ void intake_room::left(std::size_t bytes) noexcept {
     changed_.notify_all();
 }
 
-void intake_room::ran_for(nanoseconds time) noexcept {
-    const auto sample = std::max(time, pace_min);
-    pace_ = pace_ == nanoseconds(0) ? sample : pace_ + (sample - pace_) / pace_samples;
+void intake_room::end(running which, bool counts) noexcept {
+    const nanoseconds time = steady_clock::now() - *which;
+    running_.erase(which);
+    if (counts) {
+        const auto sample = std::max(time, pace_min);
+        pace_ = pace_ == nanoseconds(0) ? sample : pace_ + (sample - pace_) / pace_samples;
+    }
     changed_.notify_all();
 }
 

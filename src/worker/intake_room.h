@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <set>
 
 #include "base/clock.h"
 #include "base/result.h"
@@ -11,8 +12,9 @@ namespace hearth::worker {
 
 // How many jobs a worker has in hand: those that run at once, and ahead of them as many as it will
 // begin within `window` at the pace of late. Short jobs then find their successors here, while a
-// worker with long ones leaves the rest to others. Room is reserved before a poll and settled when
-// its answer is there. Ring thread only.
+// worker with long ones leaves the rest to others: a place whose job runs longer than the others
+// did counts by what it has taken so far. Room is reserved before a poll and settled when its
+// answer is there. Ring thread only.
 class intake_room {
 public:
     static constexpr milliseconds window{250};
@@ -28,10 +30,18 @@ public:
     // Of `reserved` so many came, with events of so many bytes; the rest is free again.
     void arrived(std::size_t reserved, std::size_t count, std::size_t bytes) noexcept;
     void left(std::size_t bytes) noexcept;
-    // One job's time at work.
-    void ran_for(nanoseconds time) noexcept;
+    // A job begins to run; end() takes what this returned, and whether its time tells the pace.
+    using running = std::multiset<steady_time>::iterator;
+    [[nodiscard]] running begin(steady_time since = steady_clock::now()) {
+        return running_.insert(since);
+    }
+    void end(running which, bool counts) noexcept;
+    // Nothing is taken ahead until a job has run again.
+    void forget_pace() noexcept { pace_ = nanoseconds(0); }
 
     [[nodiscard]] std::size_t limit() const noexcept { return concurrency_ + ahead(); }
+    // Few bytes of events are in hand.
+    [[nodiscard]] bool is_light() const noexcept { return bytes_ < bytes_max / 4; }
     [[nodiscard]] std::size_t in_hand() const noexcept { return in_hand_; }
 
 private:
@@ -41,7 +51,8 @@ private:
     std::size_t concurrency_;
     std::size_t in_hand_ = 0;  // reserved or arrived
     std::size_t bytes_ = 0;
-    nanoseconds pace_{0};  // 0: nothing has run yet
+    nanoseconds pace_{0};  // 0: not known
+    std::multiset<steady_time> running_;
     wait_list changed_;
 };
 

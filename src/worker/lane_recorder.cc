@@ -54,9 +54,11 @@ task<result<bool>> lane_recorder::try_until(const faas::invocation_record& what)
     }
 }
 
-// As of a job: whoever waits by then need not look for the record.
+// A controller that sent the call to the queue as well may wait; until when is not known here.
 task<void> lane_recorder::announce(const faas::invocation_record& what) {
-    if (auto told = co_await results_.publish(what, after(options_.announce_wait)); !told) {
+    const auto awaited_until = wall_clock_ms() + options_.patience.count();
+    auto told = co_await results_.publish(what, awaited_until, after(options_.announce_wait));
+    if (!told) {
         log::debug("an outcome was not announced",
                    {{"jobId", what.job_id}, {"reason", told.error().message}});
     }

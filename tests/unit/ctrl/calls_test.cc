@@ -168,14 +168,14 @@ TEST_F(calls_test, the_status_of_an_accepted_job_is_queued) {
     EXPECT_EQ(delivered->front().content.function_id, "function-1");
 }
 
-TEST_F(calls_test, a_job_that_a_full_queue_refuses_leaves_nothing_that_promises_it) {
+TEST_F(calls_test, a_job_that_a_full_queue_refuses_does_not_stay_queued_in_its_record) {
     embedded::job_queue full(*database_, 1);
     calls limited(invoker_, log_, full);
     ASSERT_TRUE(loop_.run(limited.enqueue(call("job-1"), soon())));
     const auto refused = loop_.run(limited.enqueue(call("job-2"), soon()));
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().code, errc::limit_exceeded);
-    EXPECT_EQ(status("job-2").error().code, errc::not_found);
+    EXPECT_EQ(status("job-2")->status, invocation_status::failed);
 }
 
 TEST_F(calls_test, an_unknown_job_is_not_found) {

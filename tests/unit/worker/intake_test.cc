@@ -40,10 +40,10 @@ TEST_F(intake_test, a_job_that_succeeds_is_recorded_published_and_acknowledged) 
 }
 
 TEST_F(intake_test, a_job_whose_outcome_cannot_be_recorded_is_not_acknowledged_and_comes_back) {
-    log_.failures = 1;
+    log_.failures = 3;
     enqueue("job-1");
     start();
-    until([&] { return intake_->statistics().errors == 1; });
+    until([&] { return intake_->statistics().errors == 3; });
     EXPECT_EQ(queue_.acknowledged, 0);
     EXPECT_EQ(record_of("job-1").status, invocation_status::queued);
     passed_ += milliseconds(31'000);  // its visibility timeout
@@ -51,6 +51,15 @@ TEST_F(intake_test, a_job_whose_outcome_cannot_be_recorded_is_not_acknowledged_a
     EXPECT_EQ(record_of("job-1").status, invocation_status::succeeded);
     EXPECT_EQ(record_of("job-1").attempts, 2);
     EXPECT_EQ(invoker_.job_ids.size(), 2u);
+}
+
+TEST_F(intake_test, an_outcome_that_cannot_be_recorded_at_once_is_recorded_without_another_run) {
+    log_.failures = 2;
+    enqueue("job-1");
+    start();
+    until([&] { return queue_.acknowledged == 1; });
+    EXPECT_EQ(record_of("job-1").status, invocation_status::succeeded);
+    EXPECT_EQ(invoker_.job_ids.size(), 1u);
 }
 
 TEST_F(intake_test, a_job_whose_outcome_stands_is_acknowledged_unrun) {

@@ -14,6 +14,10 @@ using test::scripted_invoker;
 using test::soon;
 using intake_turns_test = test::intake_fixture;
 
+task<void> wait(milliseconds time) {
+    EXPECT_TRUE(co_await sleep_until(after(time)));
+}
+
 TEST_F(intake_turns_test, a_job_is_recorded_as_running_once_it_has_run_for_a_while) {
     event go_on;
     invoker_.script = [&go_on](const faas::invocation&) -> task<result<faas::outcome>> {
@@ -114,6 +118,70 @@ TEST_F(intake_turns_test, runs_no_more_jobs_at_once_than_it_may) {
     until([&] { return queue_.acknowledged == 20; });
     EXPECT_EQ(most, 3u);
     EXPECT_EQ(invoker_.job_ids.size(), 20u);
+}
+
+TEST_F(intake_turns_test, a_job_that_ended_elsewhere_while_it_waited_is_not_run) {
+    event go_on;
+    invoker_.script = [&](const faas::invocation& call) -> task<result<faas::outcome>> {
+        if (call.job_id == "slow") {
+            EXPECT_TRUE(co_await go_on.wait(soon()));
+        }
+        co_return scripted_invoker::succeeding("null");
+    };
+    enqueue("short");
+    start({.concurrency = 1, .turn_wait = milliseconds(10'000)});
+    until([&] { return queue_.acknowledged == 1; });
+    enqueue("slow");
+    until([&] { return invoker_.job_ids.size() == 2; });
+    enqueue("waiting");
+    until([&] { return depth().in_flight == 2; });
+    faas::invocation_record done;
+    done.job_id = "waiting";
+    done.status = invocation_status::succeeded;
+    ASSERT_TRUE(loop_.run(real_log_.finish(done, soon())));
+    loop_.run(wait(milliseconds(300)));  // long enough to ask again
+    go_on.set();
+    until([&] { return queue_.acknowledged == 3; });
+    EXPECT_EQ(invoker_.job_ids.size(), 2u);
+    EXPECT_EQ(intake_->statistics().duplicates, 1u);
+}
+
+TEST_F(intake_turns_test, a_job_whose_turn_does_not_come_goes_back_for_others) {
+    event go_on;
+    invoker_.script = [&](const faas::invocation& call) -> task<result<faas::outcome>> {
+        if (call.job_id == "slow") {
+            EXPECT_TRUE(co_await go_on.wait(soon()));
+        }
+        co_return scripted_invoker::succeeding("null");
+    };
+    enqueue("short");
+    start({.concurrency = 1, .turn_wait = milliseconds(20)});
+    until([&] { return queue_.acknowledged == 1; });
+    enqueue("slow");
+    until([&] { return invoker_.job_ids.size() == 2; });
+    enqueue("waiting");
+    until([&] { return !queue_.releases.empty(); });
+    EXPECT_FALSE(queue_.releases.front().counted);
+    go_on.set();
+    until([&] { return queue_.acknowledged == 3; });
+    EXPECT_EQ(record_of("waiting").attempts, 1);
+}
+
+TEST_F(intake_turns_test, a_second_delivery_of_a_job_in_hand_is_left_alone) {
+    event go_on;
+    invoker_.script = [&](const faas::invocation&) -> task<result<faas::outcome>> {
+        EXPECT_TRUE(co_await go_on.wait(soon()));
+        co_return scripted_invoker::succeeding("null");
+    };
+    enqueue("job-1");
+    start({.visibility = milliseconds(3'600'000)});
+    until([&] { return invoker_.job_ids.size() == 1; });
+    passed_ += milliseconds(3'600'001);  // as if its extensions had not come through
+    until([&] { return intake_->statistics().received == 2; });
+    until([&] { return intake_->statistics().duplicates == 1; });
+    go_on.set();
+    until([&] { return record_of("job-1").status == invocation_status::succeeded; });
+    EXPECT_EQ(invoker_.job_ids.size(), 1u);
 }
 
 }  // namespace
