@@ -156,6 +156,16 @@ task<result<>> invocation_log::mark_running(std::string_view job_id, std::int64_
 }
 
 task<result<bool>> invocation_log::finish(const faas::invocation_record& record, deadline until) {
+    return store(record, until, urgency::awaited);
+}
+
+task<result<bool>> invocation_log::finish_behind(const faas::invocation_record& record,
+                                                 deadline until) {
+    return store(record, until, urgency::behind);
+}
+
+task<result<bool>> invocation_log::store(const faas::invocation_record& record, deadline until,
+                                         urgency how) {
     return db_.write(
         [&record, now = now_()](connection& db) -> result<bool> {
             if (!is_final(record.status)) {
@@ -164,7 +174,7 @@ task<result<bool>> invocation_log::finish(const faas::invocation_record& record,
             }
             return store_outcome(db, record, now);
         },
-        until);
+        until, how);
 }
 
 task<result<faas::invocation_record>> invocation_log::get(std::string_view job_id, deadline until) {

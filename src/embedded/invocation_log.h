@@ -21,11 +21,15 @@ public:
     task<result<>> mark_running(std::string_view job_id, std::int64_t attempts,
                                 deadline until) override;
     task<result<bool>> finish(const faas::invocation_record& record, deadline until) override;
+    task<result<bool>> finish_behind(const faas::invocation_record& record,
+                                     deadline until) override;
     task<result<faas::invocation_record>> get(std::string_view job_id, deadline until) override;
     // In several short transactions; when `until` passes between them the count so far is returned.
     task<result<std::int64_t>> expire(epoch_ms before, deadline until) override;
 
 private:
+    task<result<bool>> store(const faas::invocation_record& record, deadline until, urgency how);
+
     database& db_;
     std::int64_t records_max_;
     time_source now_;

@@ -119,6 +119,11 @@ public:
     // The first final outcome wins: false when one stands already. Creates the record if it is
     // absent.
     virtual task<result<bool>> finish(const invocation_record& record, deadline until) = 0;
+    // The same for an outcome that nobody waits for: it may first be gathered with others, for some
+    // milliseconds, in which the end of this process would lose it.
+    virtual task<result<bool>> finish_behind(const invocation_record& record, deadline until) {
+        return finish(record, until);
+    }
     // errc::not_found.
     virtual task<result<invocation_record>> get(std::string_view job_id, deadline until) = 0;
     // Deletes records last changed before `before`, final ones only; returns how many.
