@@ -43,8 +43,9 @@ enum class urgency : std::uint8_t {
 // Solution: group commit. One thread owns the writing connection. It takes all writes that wait,
 // runs them inside one transaction, each in a savepoint of its own so that one that fails undoes
 // itself alone, commits once and answers them all after the commit. While the disk works, the next
-// group gathers. What nobody waits for (urgency::behind) gathers for some milliseconds: without that
-// a writer that is faster than its callers would commit, and be woken, for each. Reads run on a second connection in a second thread and see the last commit (WAL).
+// group gathers. What nobody waits for (urgency::behind) gathers for some milliseconds: without
+// that a writer that is faster than its callers would commit, and be woken, for each. Reads run on
+// a second connection in a second thread and see the last commit (WAL).
 //
 // When the commit fails, or SQLite gives the transaction up (disk full), nothing of the group is
 // stored and every write of it is answered with errc::unavailable.
