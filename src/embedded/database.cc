@@ -209,14 +209,20 @@ result<> database::execute_group(std::span<pending_write* const> group) {
 
 // An error here is the group's; the write's own errors are its answer.
 result<> database::execute_one(pending_write& write) {
-    if (auto opened = writer_->execute("SAVEPOINT one_write"); !opened) {
-        return propagate(opened);
+    const bool undoes_itself = write.is_one_statement();
+    if (!undoes_itself) {
+        if (auto opened = writer_->execute("SAVEPOINT one_write"); !opened) {
+            return propagate(opened);
+        }
     }
     const bool keep = write.execute(*writer_);
     if (!writer_->in_transaction()) {
         return fail(errc::unavailable,
                     "SQLite gave the transaction up, most likely because the "
                     "disk is full: free space on its volume");
+    }
+    if (undoes_itself) {
+        return {};
     }
     if (!keep) {
         if (auto undone = writer_->execute("ROLLBACK TO one_write"); !undone) {

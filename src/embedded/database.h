@@ -26,7 +26,8 @@ namespace hearth::embedded {
 
 struct database_settings {
     // Writes, and apart from them reads, that may wait. More: errc::limit_exceeded.
-    std::size_t queue_max = 4096;
+    // At 20,000 in a second, a disk that is busy for 400 ms.
+    std::size_t queue_max = 8192;
     // How long a write that nobody waits for may wait for others, to share a commit with them. At
     // 20,000 such writes in a second a commit has 200, and more of them make it hardly cheaper.
     milliseconds patience{10};
@@ -35,6 +36,12 @@ struct database_settings {
 enum class urgency : std::uint8_t {
     awaited,  // written as soon as the writer is free
     behind,   // within database_settings::patience, or with the next awaited one
+};
+
+struct write_manner {
+    urgency when = urgency::awaited;
+    // It executes one statement at most, which undoes itself when it fails: no savepoint is needed.
+    bool is_one_statement = false;
 };
 
 // Problem: a write is durable only after an fsync, which takes a disk's time (0.1 to 10 ms), and
@@ -71,7 +78,7 @@ public:
     // and undone when it is an error. It runs on the writer's thread, its captures are touched by
     // nobody meanwhile, and it must not end the transaction.
     template <class Function>
-    auto write(Function function, deadline until, urgency how = urgency::awaited)
+    auto write(Function function, deadline until, write_manner how = {})
         -> task<std::invoke_result_t<Function&, connection&>>;
 
     // The same on the reading connection: every statement sees the last commit.
@@ -90,13 +97,14 @@ private:
     // One write, in the frame of the coroutine that waits for it.
     class pending_write : public remote_work {
     public:
-        pending_write(deadline until, urgency how) noexcept : until_(until), how_(how) {}
+        pending_write(deadline until, write_manner how) noexcept : until_(until), how_(how) {}
 
         // On the writer's thread. False: undo.
         virtual bool execute(connection& db) = 0;
         virtual void fail_with(error reason) = 0;
         [[nodiscard]] bool is_late() const { return steady_clock::now() >= until_; }
-        [[nodiscard]] bool is_awaited() const noexcept { return how_ == urgency::awaited; }
+        [[nodiscard]] bool is_awaited() const noexcept { return how_.when == urgency::awaited; }
+        [[nodiscard]] bool is_one_statement() const noexcept { return how_.is_one_statement; }
         // The last touch: the frame may be gone when this returns.
         void answer() noexcept { home_->post_remote(*this); }
 
@@ -112,7 +120,7 @@ private:
         void run() noexcept override { home_->post(caller_); }
 
         deadline until_;
-        urgency how_;
+        write_manner how_;
         executor* home_ = nullptr;
         std::coroutine_handle<> caller_;
     };
@@ -152,7 +160,7 @@ class database::write_call final : public pending_write {
 public:
     using value_type = std::invoke_result_t<Function&, connection&>;
 
-    write_call(database& owner, Function& function, deadline until, urgency how) noexcept
+    write_call(database& owner, Function& function, deadline until, write_manner how) noexcept
         : pending_write(until, how), owner_(owner), function_(function) {}
 
     [[nodiscard]] bool await_ready() const noexcept { return false; }
@@ -175,7 +183,7 @@ private:
 };
 
 template <class Function>
-auto database::write(Function function, deadline until, urgency how)
+auto database::write(Function function, deadline until, write_manner how)
     -> task<std::invoke_result_t<Function&, connection&>> {
     co_return co_await write_call<Function>(*this, function, until, how);
 }

@@ -174,7 +174,7 @@ task<result<bool>> invocation_log::store(const faas::invocation_record& record, 
             }
             return store_outcome(db, record, now);
         },
-        until, how);
+        until, {.when = how, .is_one_statement = true});
 }
 
 task<result<faas::invocation_record>> invocation_log::get(std::string_view job_id, deadline until) {
