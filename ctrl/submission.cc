@@ -24,7 +24,8 @@ task<result<>> submit(faas::invocation_log& log, faas::job_queue& queue,
                                           .request_id = call.request_id,
                                           .function_id = call.target->id,
                                           .event = call.event,
-                                          .caller_deadline = caller_deadline},
+                                          .caller_deadline = caller_deadline,
+                                          .created_at = record.created_at},
                                          until);
     if (!queued) {
         // The caller is told that it was not taken; its record must not promise otherwise.

@@ -72,6 +72,15 @@ item read_item(simdjson::dom::object from) {
     return out;
 }
 
+void append_items(simdjson::dom::array from, std::vector<item>& into) {
+    for (const auto each : from) {
+        simdjson::dom::object one;
+        if (each.get(one) == simdjson::SUCCESS) {
+            into.push_back(read_item(one));
+        }
+    }
+}
+
 void write_expressions(json::writer& out, const expressions& how) {
     const auto write = [&out](std::string_view name, const std::string& text) {
         if (!text.empty()) {
@@ -190,6 +199,50 @@ task<result<std::optional<item>>> table::get(item key, deadline until) {
     co_return std::optional<item>(read_item(found));
 }
 
+task<result<std::vector<item>>> table::get_all(std::vector<item> keys, std::string projection,
+                                               deadline until) {
+    std::vector<item> found;
+    for (int round = 1;; ++round) {
+        json::writer out;
+        out.begin_object();
+        out.key("RequestItems");
+        out.begin_object();
+        out.key(name_);
+        out.begin_object();
+        out.member("ConsistentRead", true);
+        out.member("ProjectionExpression", projection);
+        out.key("Keys");
+        out.begin_array();
+        for (const auto& each : keys) {
+            write_item(out, each);
+        }
+        out.end_array();
+        out.end_object();
+        out.end_object();
+        out.end_object();
+        auto answer = co_await ask("BatchGetItem", std::move(out).take(), until);
+        if (!answer) {
+            co_return propagate(answer);
+        }
+        const auto parsed = json::document::parse(answer->body);
+        simdjson::dom::array list;
+        if (!parsed || parsed->root()["Responses"][name_].get(list) != simdjson::SUCCESS) {
+            co_return not_understood();
+        }
+        append_items(list, found);
+        keys.clear();
+        if (parsed->root()["UnprocessedKeys"][name_]["Keys"].get(list) == simdjson::SUCCESS) {
+            append_items(list, keys);
+        }
+        if (keys.empty()) {
+            co_return found;
+        }
+        if (auto paused = co_await pause_for_unprocessed(keys.size(), round, until); !paused) {
+            co_return propagate(paused);
+        }
+    }
+}
+
 task<result<>> table::put(const item& what, const expressions& how, deadline until) {
     return without_answer(ask("PutItem", body_with(name_, "Item", what, how), until));
 }
@@ -213,12 +266,7 @@ task<result<table::page>> table::ask_page(std::string operation, std::string bod
         co_return not_understood();
     }
     page out;
-    for (const auto each : items) {
-        simdjson::dom::object one;
-        if (each.get(one) == simdjson::SUCCESS) {
-            out.items.push_back(read_item(one));
-        }
-    }
+    append_items(items, out.items);
     simdjson::dom::object last;
     if (parsed->root()["LastEvaluatedKey"].get(last) == simdjson::SUCCESS) {
         out.next = read_item(last);
@@ -311,16 +359,20 @@ task<result<>> table::remove_batch(std::vector<item> keys, deadline until) {
         if (keys.empty()) {
             co_return result<>{};
         }
-        const auto next = after(pause_before(round, false, unprocessed_pauses, random_u64()));
-        if (next >= until) {
-            co_return fail(errc::limit_exceeded,
-                           concat("DynamoDB left ", keys.size(), " items of ", name_,
-                                  " unprocessed; does the table have too little capacity?"));
-        }
-        if (auto slept = co_await sleep_until(next); !slept) {
-            co_return slept;
+        if (auto paused = co_await pause_for_unprocessed(keys.size(), round, until); !paused) {
+            co_return paused;
         }
     }
+}
+
+task<result<>> table::pause_for_unprocessed(std::size_t count, int round, deadline until) {
+    const auto next = after(pause_before(round, false, unprocessed_pauses, random_u64()));
+    if (next >= until) {
+        co_return fail(errc::limit_exceeded,
+                       concat("DynamoDB left ", count, " items of ", name_,
+                              " unprocessed; does the table have too little capacity?"));
+    }
+    co_return co_await sleep_until(next);
 }
 
 }  // namespace hearth::aws

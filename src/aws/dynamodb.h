@@ -63,12 +63,18 @@ class table {
 public:
     static constexpr std::size_t item_bytes_max = 400u << 10;  // names and values together
     static constexpr std::size_t batch_items_max = 25;
+    static constexpr std::size_t batch_keys_max = 100;
 
     // `api` is for DynamoDB and outlives this.
     table(client& api, std::string name) : api_(api), name_(std::move(name)) {}
 
     // Reads see all writes before them.
     task<result<std::optional<item>>> get(item key, deadline until);
+    // Of the items with these keys (1 to batch_keys_max, no two alike) the attributes that
+    // `projection` names, in any order; those that do not exist are left out. Reads see all writes
+    // before them.
+    task<result<std::vector<item>>> get_all(std::vector<item> keys, std::string projection,
+                                            deadline until);
     task<result<>> put(const item& what, const expressions& how, deadline until);
     task<result<>> update(const item& key, const expressions& how, deadline until);
     task<result<>> remove(const item& key, const expressions& how, deadline until);
@@ -91,6 +97,8 @@ private:
                                             deadline until);
     task<result<page>> ask_page(std::string operation, std::string body, deadline until);
     task<result<>> remove_batch(std::vector<item> keys, deadline until);
+    // Before what DynamoDB left `count` of unprocessed in the `round`th answer is asked for again.
+    task<result<>> pause_for_unprocessed(std::size_t count, int round, deadline until);
 
     client& api_;
     std::string name_;

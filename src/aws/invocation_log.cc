@@ -58,23 +58,32 @@ task<result<std::optional<item>>> invocation_log::find(std::string_view job_id, 
     co_return found;
 }
 
-task<result<>> invocation_log::create(const faas::invocation_record& record, deadline until) {
+// All but where the record itself is: `record` or `blob`.
+item invocation_log::item_of(const faas::invocation_record& record,
+                             const std::string& token) const {
     const auto now = settings_.now();
-    const std::string token = make_uuid();
+    const bool ended = faas::is_final(record.status);
+    const auto updated = record.updated_at != 0 ? record.updated_at : now;
     item what = key_of(record.job_id);
     what.emplace("status", attribute::text(std::string(to_string(record.status))));
     what.emplace("attempts", attribute::number(record.attempts));
-    what.emplace("createdAt", attribute::number(record.created_at != 0 ? record.created_at : now));
-    what.emplace("updatedAt", attribute::number(record.updated_at != 0 ? record.updated_at : now));
-    what.emplace("record", attribute::bytes(faas::encode(record)));
-    what.emplace("expires_at", expiry(faas::is_final(record.status)));
+    what.emplace("createdAt",
+                 attribute::number(record.created_at != 0 ? record.created_at : updated));
+    what.emplace("updatedAt", attribute::number(updated));
+    what.emplace("expires_at", expiry(ended));
     what.emplace("write", attribute::text(token));
-    if (faas::is_final(record.status)) {
+    if (ended) {
         what.emplace("ended", attribute::flag(true));
+        what.emplace("notStarted", attribute::flag(record.end.not_started));
     }
-    expressions how{.condition = "attribute_not_exists(job_id) OR #expires <= :now"};
-    how.names.emplace("#expires", "expires_at");
-    how.values.emplace(":now", attribute::number(now / 1000));
+    return what;
+}
+
+task<result<>> invocation_log::create(const faas::invocation_record& record, deadline until) {
+    const std::string token = make_uuid();
+    item what = item_of(record, token);
+    what.emplace("record", attribute::bytes(faas::encode(record)));
+    const expressions how{.condition = "attribute_not_exists(job_id)"};
     auto stored = co_await table_.put(what, how, until);
     if (stored || stored.error().code != errc::conflict) {
         co_return stored;
@@ -121,43 +130,7 @@ task<result<>> invocation_log::mark_running(std::string_view job_id, std::int64_
     co_return fail(errc::conflict, concat("the job ", job_id, " has its outcome already"));
 }
 
-// The one write that decides which outcome stands. `encoded` is empty where `blob` holds it.
-expressions invocation_log::outcome_write(const faas::invocation_record& record,
-                                          std::string encoded, const std::string& blob,
-                                          const std::string& token) const {
-    const auto now = settings_.now();
-    expressions how;
-    how.condition = "attribute_not_exists(#ended) OR #expires <= :now";
-    how.update =
-        "SET #status = :status, #attempts = :attempts, #updated = :updated, #expires = :expires, "
-        "#created = if_not_exists(#created, :created), #ended = :true, #notStarted = :notStarted, "
-        "#write = :write";
-    how.update +=
-        blob.empty() ? ", #record = :record REMOVE #blob" : ", #blob = :blob REMOVE #record";
-    how.names = {{"#ended", "ended"},       {"#expires", "expires_at"},
-                 {"#status", "status"},     {"#attempts", "attempts"},
-                 {"#updated", "updatedAt"}, {"#created", "createdAt"},
-                 {"#record", "record"},     {"#notStarted", "notStarted"},
-                 {"#write", "write"},       {"#blob", "blob"}};
-    const auto updated = record.updated_at != 0 ? record.updated_at : now;
-    const auto created = record.created_at != 0 ? record.created_at : updated;
-    how.values.emplace(":now", attribute::number(now / 1000));
-    how.values.emplace(":status", attribute::text(std::string(to_string(record.status))));
-    how.values.emplace(":attempts", attribute::number(record.attempts));
-    how.values.emplace(":updated", attribute::number(updated));
-    how.values.emplace(":created", attribute::number(created));
-    how.values.emplace(":expires", expiry(true));
-    if (blob.empty()) {
-        how.values.emplace(":record", attribute::bytes(std::move(encoded)));
-    } else {
-        how.values.emplace(":blob", attribute::text(blob));
-    }
-    how.values.emplace(":true", attribute::flag(true));
-    how.values.emplace(":notStarted", attribute::flag(record.end.not_started));
-    how.values.emplace(":write", attribute::text(token));
-    return how;
-}
-
+// The outcome takes the whole item's place. One conditional write decides which outcome stands.
 task<result<bool>> invocation_log::finish(const faas::invocation_record& record, deadline until) {
     if (!faas::is_final(record.status)) {
         co_return fail(errc::invalid_argument, "only a final status finishes a record");
@@ -171,10 +144,15 @@ task<result<bool>> invocation_log::finish(const faas::invocation_record& record,
             co_return propagate(stored);
         }
         blob = std::move(*stored);
-        encoded.clear();
     }
-    auto stored = co_await table_.update(
-        key_of(record.job_id), outcome_write(record, std::move(encoded), blob, token), until);
+    item what = item_of(record, token);
+    if (blob.empty()) {
+        what.emplace("record", attribute::bytes(std::move(encoded)));
+    } else {
+        what.emplace("blob", attribute::text(blob));
+    }
+    const expressions how{.condition = "attribute_not_exists(ended)"};
+    auto stored = co_await table_.put(what, how, until);
     if (stored) {
         co_return true;
     }
@@ -192,6 +170,27 @@ task<result<bool>> invocation_log::finish(const faas::invocation_record& record,
         [[maybe_unused]] const auto dropped = co_await large_records_.remove(blob, until);
     }
     co_return false;
+}
+
+task<result<std::vector<bool>>> invocation_log::ended(std::vector<std::string> job_ids,
+                                                      deadline until) {
+    std::vector<item> keys;
+    for (const std::string& each : job_ids) {
+        keys.push_back(key_of(each));
+    }
+    auto found = co_await table_.get_all(std::move(keys), "job_id, ended, expires_at", until);
+    if (!found) {
+        co_return propagate(found);
+    }
+    std::vector<bool> ended(job_ids.size(), false);
+    for (const item& each : *found) {
+        const auto place = std::ranges::find(job_ids, each.text("job_id"));
+        if (place != job_ids.end() && each.flag("ended") &&
+            each.number("expires_at") > settings_.now() / 1000) {
+            ended[static_cast<std::size_t>(place - job_ids.begin())] = true;
+        }
+    }
+    co_return ended;
 }
 
 task<result<faas::invocation_record>> invocation_log::get(std::string_view job_id, deadline until) {

@@ -35,15 +35,16 @@ public:
     task<result<>> mark_running(std::string_view job_id, std::int64_t attempts,
                                 deadline until) override;
     task<result<bool>> finish(const faas::invocation_record& record, deadline until) override;
+    task<result<std::vector<bool>>> ended(std::vector<std::string> job_ids,
+                                          deadline until) override;
     task<result<faas::invocation_record>> get(std::string_view job_id, deadline until) override;
     // Reads the whole table: on AWS the TTL does this work, and nobody needs to call it.
     task<result<std::int64_t>> expire(epoch_ms before, deadline until) override;
 
 private:
     task<result<std::optional<item>>> find(std::string_view job_id, deadline until);
-    [[nodiscard]] expressions outcome_write(const faas::invocation_record& record,
-                                            std::string encoded, const std::string& blob,
-                                            const std::string& token) const;
+    [[nodiscard]] item item_of(const faas::invocation_record& record,
+                               const std::string& token) const;
     [[nodiscard]] attribute expiry(bool is_final) const;
 
     table table_;

@@ -69,6 +69,7 @@ std::string encode(const job_message& message) {
     out.member("requestId", message.content.request_id);
     out.member("functionId", message.content.function_id);
     out.member("callerDeadline", message.content.caller_deadline);
+    out.member("createdAt", message.content.created_at);
     out.member("attemptsBefore", message.attempts_before);
     out.member("settled", message.settled);
     out.member("eventBlob", message.event_blob);
@@ -101,6 +102,7 @@ result<job_message> decode_job_message(std::string_view body) {
     };
     read("v", version);
     read("callerDeadline", out.content.caller_deadline);
+    read("createdAt", out.content.created_at);
     read("attemptsBefore", out.attempts_before);
     read("settled", out.settled);
     read("eventBytes", bytes);

@@ -132,6 +132,19 @@ result<faas::invocation_record> read_record(connection& db, std::string_view job
     return record;
 }
 
+result<std::vector<bool>> which_ended(connection& db, const std::vector<std::string>& job_ids) {
+    std::vector<bool> ended;
+    for (const std::string& each : job_ids) {
+        statement row = db.query("SELECT final FROM invocations WHERE job_id = ?1", each);
+        const auto found = row.step();
+        if (!found) {
+            return std::unexpected(found.error());
+        }
+        ended.push_back(*found && row.integer(0) != 0);
+    }
+    return ended;
+}
+
 }  // namespace
 
 invocation_log::invocation_log(database& db, std::int64_t records_max, time_source now)
@@ -175,6 +188,12 @@ task<result<bool>> invocation_log::store(const faas::invocation_record& record, 
             return store_outcome(db, record, now);
         },
         until, {.when = how, .is_one_statement = true});
+}
+
+task<result<std::vector<bool>>> invocation_log::ended(std::vector<std::string> job_ids,
+                                                      deadline until) {
+    return db_.read([ids = std::move(job_ids)](connection& db) { return which_ended(db, ids); },
+                    until);
 }
 
 task<result<faas::invocation_record>> invocation_log::get(std::string_view job_id, deadline until) {

@@ -23,6 +23,8 @@ public:
     task<result<bool>> finish(const faas::invocation_record& record, deadline until) override;
     task<result<bool>> finish_behind(const faas::invocation_record& record,
                                      deadline until) override;
+    task<result<std::vector<bool>>> ended(std::vector<std::string> job_ids,
+                                          deadline until) override;
     task<result<faas::invocation_record>> get(std::string_view job_id, deadline until) override;
     // In several short transactions; when `until` passes between them the count so far is returned.
     task<result<std::int64_t>> expire(epoch_ms before, deadline until) override;

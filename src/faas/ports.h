@@ -54,6 +54,8 @@ struct job {
     // until this moment, after which it is not begun any more, and its failure is an answer, not a
     // reason to try again. 0: a job.
     epoch_ms caller_deadline = 0;
+    // When its record was made; 0 where the queue does not carry it and the log knows it.
+    epoch_ms created_at = 0;
 };
 
 // A delivered job. It is invisible to others until its visibility timeout and comes back after that
@@ -124,6 +126,10 @@ public:
     virtual task<result<bool>> finish_behind(const invocation_record& record, deadline until) {
         return finish(record, until);
     }
+    // Of each of these jobs (1 to 10, no two alike) whether its outcome stands already. One without
+    // a record has none.
+    virtual task<result<std::vector<bool>>> ended(std::vector<std::string> job_ids,
+                                                  deadline until) = 0;
     // errc::not_found.
     virtual task<result<invocation_record>> get(std::string_view job_id, deadline until) = 0;
     // Deletes records last changed before `before`, final ones only; returns how many.

@@ -72,6 +72,8 @@ public:
         set(multi_, CURLMOPT_TIMERFUNCTION, &on_timeout);
         set(multi_, CURLMOPT_TIMERDATA, this);
         set(multi_, CURLMOPT_PIPELINING, CURLPIPE_MULTIPLEX);
+        // By itself it keeps four for each request in flight, and closes the rest after a burst.
+        set(multi_, CURLMOPT_MAXCONNECTS, static_cast<long>(settings.connections_max));
         set(multi_, CURLMOPT_MAX_TOTAL_CONNECTIONS, static_cast<long>(settings.connections_max));
         set(multi_, CURLMOPT_MAX_HOST_CONNECTIONS,
             static_cast<long>(settings.connections_per_host_max));

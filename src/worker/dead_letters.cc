@@ -24,7 +24,7 @@ faas::invocation_record record_of(const faas::job& ran, std::int64_t attempts, f
     record.status = end.status;
     record.attempts = attempts;
     record.updated_at = wall_clock_ms();
-    record.created_at = record.updated_at;
+    record.created_at = ran.created_at;
     record.end = std::move(end);
     return record;
 }

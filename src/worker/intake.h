@@ -1,12 +1,18 @@
 #pragma once
 
 #include <cstddef>
+#include <map>
+#include <memory>
+#include <set>
 #include <string>
+#include <vector>
 
+#include "coro/event.h"
 #include "coro/scope.h"
 #include "coro/semaphore.h"
 #include "faas/ports.h"
 #include "worker/dead_letters.h"
+#include "worker/intake_room.h"
 
 namespace hearth::worker {
 
@@ -17,6 +23,8 @@ struct intake_options {
     milliseconds retry_base{1'000};   // doubled with every attempt
     milliseconds retry_max{60'000};
     milliseconds trouble_pause{30'000};  // of a job that the host or a service kept from running
+    // A job that has run so long is recorded as running. Of a shorter one its outcome says all.
+    milliseconds mark_after{200};
     // Whether this also looks after dead letters; in a fleet its controllers do.
     bool settle_dead = true;
 };
@@ -37,7 +45,9 @@ struct intake_statistics {
 // letters. A job that could not be begun, since the log, the table, the code store or this host
 // failed, returns to the queue without an attempt, and no more are received for a moment. An
 // outcome that cannot be recorded is left to the visibility timeout, which brings the job back.
-// Ring thread only.
+// What jobs of one delivery ask of log and table is asked once for all of them. Jobs that wait here
+// for their turn (intake_room) return to the queue unstarted when receiving stops. Ring thread
+// only.
 class job_intake {
 public:
     job_intake(faas::job_queue& queue, faas::function_table& functions, faas::invocation_log& log,
@@ -55,9 +65,28 @@ public:
     }
 
 private:
-    task<void> receive_loop();
-    task<void> process(faas::job_delivery delivery);
-    task<void> attempt(const faas::job_delivery& delivery);
+    using shared_function = std::shared_ptr<const faas::function>;
+    struct arrival {
+        faas::job_delivery delivery;
+        result<bool> ended;              // whether its outcome stands already
+        result<shared_function> target;  // errc::not_found when it was deleted
+    };
+
+    task<void> receive_loop(bool helping);
+    task<bool> receive_once(milliseconds wait);
+    task<void> begin(std::vector<faas::job_delivery> batch);
+    task<result<std::set<std::string>>> ended_of(const std::vector<faas::job_delivery>& batch);
+    task<std::map<std::string, result<shared_function>>> functions_of(
+        const std::vector<faas::job_delivery>& batch);
+    task<void> look_up(const std::string& function_id, result<shared_function>& into);
+    task<void> process(arrival what);
+    task<void> attempt(const arrival& what);
+    task<result<>> turn(deadline until);
+    task<result<faas::outcome>> run_one(const faas::job_delivery& delivery, shared_function target,
+                                        deadline until);
+    task<void> mark_running_later(const faas::job_delivery& delivery);
+    task<void> mark_running(const faas::job_delivery& delivery);
+    task<void> settle_run(const faas::job_delivery& delivery, result<faas::outcome> end);
     task<void> keep_invisible(const std::string& receipt, stop_source& until_stopped);
     task<void> conclude(const faas::job_delivery& delivery, faas::outcome end);
     task<void> give_back(const faas::job_delivery& delivery, milliseconds pause,
@@ -77,9 +106,12 @@ private:
     std::string trouble_;        // with receiving
     std::string start_trouble_;  // with beginning what was received
     deadline receive_from_ = deadline::min();
-    semaphore room_;
+    intake_room room_;
+    semaphore turns_;
+    event draining_;
     scope receiving_;
     scope running_;
+    std::size_t helpers_ = 0;
     bool stopping_ = false;
 };
 

@@ -213,6 +213,28 @@ TYPED_TEST_P(invocation_log_conformance, a_final_record_does_not_run_again) {
     EXPECT_EQ(this->get("job-1").status, faas::invocation_status::succeeded);
 }
 
+TYPED_TEST_P(invocation_log_conformance, tells_which_jobs_have_ended) {
+    this->create("open");
+    this->create("running");
+    ASSERT_TRUE(this->run(this->log().mark_running("running", 1, soon())));
+    ASSERT_TRUE(this->run(this->log().finish(this->make_success("done"), soon())));
+    ASSERT_TRUE(this->run(this->log().finish(this->make_success("done too"), soon())));
+    const auto ended =
+        this->run(this->log().ended({"done", "open", "absent", "done too", "running"}, soon()));
+    ASSERT_TRUE(ended) << ended.error().message;
+    EXPECT_EQ(*ended, (std::vector<bool>{true, false, false, true, false}));
+    EXPECT_EQ(this->code_of(this->run(this->log().ended({"done"}, passed()))),
+              errc::deadline_exceeded);
+}
+
+TYPED_TEST_P(invocation_log_conformance, an_outcome_knows_when_its_job_was_made) {
+    this->create("job-1");
+    auto record = this->make_success("job-1");
+    record.created_at = this->created_at;
+    ASSERT_TRUE(this->run(this->log().finish(record, soon())));
+    EXPECT_EQ(this->get("job-1").created_at, this->created_at);
+}
+
 TYPED_TEST_P(invocation_log_conformance, only_a_final_status_finishes) {
     const auto record = this->make_record("job-1", faas::invocation_status::running);
     EXPECT_EQ(this->code_of(this->run(this->log().finish(record, soon()))), errc::invalid_argument);
@@ -251,7 +273,8 @@ REGISTER_TYPED_TEST_SUITE_P(invocation_log_conformance, a_created_record_can_be_
                             keeps_the_largest_result_and_log,
                             an_outcome_makes_its_record_when_there_is_none,
                             the_first_outcome_stands, of_concurrent_outcomes_exactly_one_wins,
-                            a_final_record_does_not_run_again, only_a_final_status_finishes,
+                            a_final_record_does_not_run_again, tells_which_jobs_have_ended,
+                            an_outcome_knows_when_its_job_was_made, only_a_final_status_finishes,
                             expires_old_final_records_alone, a_passed_deadline_changes_nothing);
 
 }  // namespace hearth::test

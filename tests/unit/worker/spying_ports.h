@@ -75,7 +75,8 @@ public:
     explicit spying_log(faas::invocation_log& real) : real_(real) {}
 
     int failures = 0;  // of finish(), still to come
-    int unmarked = 0;  // failures of mark_running(), still to come
+    int unread = 0;    // failures of ended(), still to come
+    int marked = 0;
     int finished = 0;
 
     task<result<>> create(const faas::invocation_record& record, deadline until) override {
@@ -83,11 +84,16 @@ public:
     }
     task<result<>> mark_running(std::string_view job_id, std::int64_t attempts,
                                 deadline until) override {
-        if (unmarked > 0) {
-            --unmarked;
+        ++marked;
+        return real_.mark_running(job_id, attempts, until);
+    }
+    task<result<std::vector<bool>>> ended(std::vector<std::string> job_ids,
+                                          deadline until) override {
+        if (unread > 0) {
+            --unread;
             co_return fail(errc::unavailable, "the log is away");
         }
-        co_return co_await real_.mark_running(job_id, attempts, until);
+        co_return co_await real_.ended(std::move(job_ids), until);
     }
     task<result<bool>> finish(const faas::invocation_record& record, deadline until) override {
         if (failures > 0) {
