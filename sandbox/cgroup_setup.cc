@@ -108,10 +108,14 @@ result<> move_processes_to_leaf(const std::string& cgroup) {
 }
 
 // The worker and its manager are one group there, beside that of all sandboxes; as much as those.
-result<> weigh_processes_leaf(const std::string& cgroup) {
+void weigh_processes_leaf(const std::string& cgroup) {
     const auto weight = instance_cpu_weight(cpu_weights_v2, std::thread::hardware_concurrency());
-    return write_file_at(AT_FDCWD, concat(cgroup, processes_leaf, "/cpu.weight").c_str(),
-                         concat(weight));
+    const std::string file = concat(cgroup, processes_leaf, "/cpu.weight");
+    auto written = write_file_at(AT_FDCWD, file.c_str(), concat(weight));
+    if (!written) {
+        log::warning("functions may take processors from Hearth itself",
+                     {{"file", file}, {"reason", written.error().message}});
+    }
 }
 
 void kill_listed_processes(const std::string& cgroup) {
@@ -223,10 +227,11 @@ result<> cgroup_tree::find_hierarchies(const std::string& instance, bool is_root
                 "processors without limits",
                 {{"cgroup", own}});
         }
-        if (auto ok = use_unified(own, instance, needs_cpu); !ok) {
-            return ok;
+        auto used = use_unified(own, instance, needs_cpu);
+        if (used && needs_cpu) {
+            weigh_processes_leaf(own);
         }
-        return needs_cpu ? weigh_processes_leaf(own) : result<>{};
+        return used;
     }
     if (!layout->unified_mount.empty() && has_controllers(layout->unified_mount)) {
         return use_unified(layout->unified_mount, instance, true);

@@ -41,33 +41,44 @@ SYSTEM_CALLS_BUDGET = 11.2
 # calls share them.
 ENTERS_BUDGET = 3.5
 ENTERS_SHARED_BUDGET = 2
-# malloc, calloc, realloc of all threads, with the record of the call. Measured: 83.
-ALLOCATIONS_BUDGET = 92
-# How often the sandbox's Python goes to sleep for a call. Measured: 1.0. It was 2 when it slept in
-# a read, which is also woken when the worker takes the answer to the last call.
+# malloc, calloc, realloc of all threads, with the record of the call. Measured: 59.
+ALLOCATIONS_BUDGET = 66
+# How often the sandbox's Python goes to sleep for a call. Measured: 0 to 1.0, by whether the next
+# event is there before it looks. It was 2 when it slept in a read, which is also woken when the
+# worker takes the answer to the last call.
 SLEEPS_BUDGET = 1.3
 # Other work on the machine adds wake-ups and takes none away: the best round counts.
 ROUNDS = 6
 
 
 def descendants(pid):
-    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
-        for child in (task / "children").read_text().split():
-            yield int(child)
-            yield from descendants(int(child))
-
-
-def sleeps_of_pythons(server):
-    """How often those in sandboxes have gone to sleep. Parked ones do not."""
-    total = 0
-    for pid in descendants(server):
+    # By the parents: while processes come and go a parent's list of children may lack some.
+    parents = {}
+    for status in pathlib.Path("/proc").glob("[0-9]*/stat"):
         try:
-            status = pathlib.Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
-        except FileNotFoundError:
+            parents[int(status.parent.name)] = int(
+                status.read_text(encoding="utf-8").rpartition(")")[2].split()[1])
+        except OSError:
             continue  # has ended meanwhile
-        if status.startswith("Name:\tpython3\n"):
-            total += int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)$", status, re.MULTILINE)[1])
-    return total
+    found = {pid}
+    while more := {each for each, parent in parents.items() if parent in found} - found:
+        found |= more
+    return found
+
+
+def time_of_python(pid):
+    """The processor time that a sandbox's Python has had; 0 for what is none, or has ended."""
+    process = pathlib.Path(f"/proc/{pid}")
+    try:
+        is_python = (process / "comm").read_text(encoding="utf-8") == "python3\n"
+        return int((process / "schedstat").read_text().split()[0]) if is_python else 0
+    except OSError:
+        return 0
+
+
+def sleeps_of(pid):
+    status = pathlib.Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
+    return int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)$", status, re.MULTILINE)[1])
 
 
 def least(measured, budget):
@@ -168,14 +179,15 @@ class BudgetTest(StandaloneTest):
         counts.pop("total")
         return sum(counts.values()) / CALLS
 
-    def test_a_warm_python_sleeps_once_for_a_call(self):
+    def test_a_warm_python_sleeps_at_most_once_for_a_call(self):
         self.start()
-        server = self.server.process.pid
+        # The one that has served the calls so far; parked ones wait for their first.
+        busy = max(descendants(self.server.process.pid), key=time_of_python)
 
         def round_of_calls():
-            before = sleeps_of_pythons(server)
+            before = sleeps_of(busy)
             self.call(CALLS)
-            return (sleeps_of_pythons(server) - before) / CALLS
+            return (sleeps_of(busy) - before) / CALLS
 
         each = least(round_of_calls, SLEEPS_BUDGET)
         print(f"sleeps of a sandbox's Python for a call: {each:.2f}, budget {SLEEPS_BUDGET}")
