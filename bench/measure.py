@@ -19,7 +19,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 HEARTH = ROOT / "build" / "release" / "src" / "bin" / "hearth"
 ECHO = ROOT / "build" / "release" / "bench" / "hearth-bench-echo"
 # Loopback only, for the length of one benchmark.
-API_KEY = "benchmark"
+API_KEY = "the-key-of-benchmarks"
 START_SECONDS_MAX = 30
 STOP_SECONDS_MAX = 30
 ANSWER_SECONDS_MAX = 60

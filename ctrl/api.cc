@@ -318,7 +318,7 @@ task<http::response> api::run(http::request& request) {
                           concat("inputData is over the limit of ", event_bytes_max, " bytes.")},
                          request);
     }
-    faas::invocation call{.job_id = make_uuid(),
+    faas::invocation call{.job_id = async ? parts_.make_job_id() : make_uuid(),
                           .request_id = std::string(request.id()),
                           .event = std::move(parsed->event)};
     if (async) {

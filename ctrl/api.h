@@ -31,6 +31,7 @@ public:
         faas::rate_limiter& limiter;
         thread_pool& blocking;
         const api_key& key;
+        std::function<std::string()> make_job_id;  // of what goes to the queue; any thread
         std::function<task<std::string>()> metrics_text;
         std::function<std::string()> unhealthy;
     };

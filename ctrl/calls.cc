@@ -38,8 +38,11 @@ task<result<faas::outcome>> calls::run(faas::invocation call, deadline until) {
         co_return propagate(ended);
     }
     if (live->end && !faas::is_final(live->end->status)) {
-        ++statistics_.abandoned;  // the invoker was the first to see the deadline
-        co_return fail(errc::deadline_exceeded, "the caller's deadline passed");
+        ++statistics_.abandoned;  // the invoker was the first to see the deadline, or ends
+        if (live->end->status == faas::invocation_status::running) {
+            co_await promise_outcome(*live);
+        }
+        co_return fail(errc::deadline_exceeded, "the caller is answered before the call ends");
     }
     co_return std::move(live->end);
 }

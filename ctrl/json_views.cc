@@ -74,8 +74,10 @@ http::response status_response(faas::invocation_record record) {
     json::writer out;
     out.begin_object();
     out.member("jobId", record.job_id);
-    out.member("requestId", record.request_id);
-    out.member("functionId", record.function_id);
+    if (!record.function_id.empty()) {  // of a job in a queue that cannot be asked
+        out.member("requestId", record.request_id);
+        out.member("functionId", record.function_id);
+    }
     out.member("status", faas::to_string(record.status));
     out.member("attempts", record.attempts);
     write_times(out, record.created_at, record.updated_at);

@@ -2,12 +2,19 @@
 
 #include <utility>
 
+#include "base/concat.h"
 #include "base/log.h"
 
 namespace hearth::ctrl {
 namespace {
 
 constexpr milliseconds accept_pause{100};  // after a failure, so that it does not repeat at once
+
+task<void> secure(std::unique_ptr<net::stream> link, std::shared_ptr<const net::tls_context> tls,
+                  result<std::unique_ptr<net::stream>>& into) {
+    into = co_await net::accept_tls(std::move(tls), std::move(link),
+                                    after(lane_hub::handshake_wait_max));
+}
 
 }  // namespace
 
@@ -25,9 +32,9 @@ lane_hub::~lane_hub() = default;
 task<void> lane_hub::serve(net::listener& from, std::shared_ptr<const net::tls_context> tls) {
     for (;;) {
         auto accepted = co_await from.accept(never);
-        if (accepted && !finishing_ && strangers_ < strangers_max) {
-            ++strangers_;
-            accepting_.spawn(greet(std::move(*accepted), tls));
+        if (accepted && !finishing_) {
+            auto stranger = admit(**accepted);
+            accepting_.spawn(greet(std::move(*accepted), tls, std::move(stranger)));
         } else if (accepted) {
             ++statistics_.refused;
             co_await (*accepted)->close();
@@ -43,42 +50,81 @@ task<void> lane_hub::serve(net::listener& from, std::shared_ptr<const net::tls_c
     }
 }
 
+// The place is taken at once: what comes next may want it before the stream is looked at.
+lane_hub::guest lane_hub::admit(const net::stream& link) {
+    const auto before = strangers_.dismissed();
+    auto stranger = strangers_.enter(link.origin());
+    if (strangers_.dismissed() > before) {
+        note_refusal(stranger->origin(), "newer streams took the place of a silent one");
+    }
+    return stranger;
+}
+
 task<void> lane_hub::greet(std::unique_ptr<net::stream> link,
-                           std::shared_ptr<const net::tls_context> tls) {
+                           std::shared_ptr<const net::tls_context> tls, guest stranger) {
     if (tls != nullptr) {
         const std::string peer = link->peer();
-        auto secured =
-            co_await net::accept_tls(std::move(tls), std::move(link), after(handshake_wait_max));
+        result<std::unique_ptr<net::stream>> secured = fail(errc::cancelled, "it was dismissed");
+        scope handshake(co_await current_stop());
+        stranger->dismiss = [&handshake] {
+            handshake.request_stop();
+        };
+        if (stranger->dismissed()) {
+            handshake.request_stop();
+        }
+        handshake.spawn(secure(std::move(link), std::move(tls), secured));
+        co_await handshake.join();
+        stranger->dismiss = nullptr;
         if (!secured) {
-            --strangers_;
+            strangers_.leave(*stranger);
             ++statistics_.refused;
-            log::warning("a lane's TLS handshake failed",
-                         {{"peer", peer}, {"reason", secured.error().message}});
+            note_refusal(peer, concat("its TLS handshake failed: ", secured.error().message));
             co_return;
         }
         link = std::move(*secured);
     }
-    tasks_.spawn(run_session(std::move(link)));
+    tasks_.spawn(run_session(std::move(link), std::move(stranger)));
 }
 
 void lane_hub::take(std::unique_ptr<net::stream> link) {
-    ++strangers_;
-    tasks_.spawn(run_session(std::move(link)));
+    auto stranger = admit(*link);
+    tasks_.spawn(run_session(std::move(link), std::move(stranger)));
 }
 
-task<void> lane_hub::run_session(std::unique_ptr<net::stream> link) {
+task<void> lane_hub::run_session(std::unique_ptr<net::stream> link, guest stranger) {
     const auto made = std::make_shared<lane_session>(*this, std::move(link), options_.connection);
     lane_session& session = *made;
-    sessions_.emplace(&session, made);
+    sessions_.emplace(&session, hosted{made, stranger});
+    const auto end = [&session] {
+        session.end({errc::limit_exceeded, "newer streams took its place", 0});
+    };
+    stranger->dismiss = end;
+    if (stranger->dismissed()) {
+        end();
+    }
     if (finishing_) {
         session.leave(hearth::lane::goodbye_reason::done, "the controller ends");
     }
     co_await session.run();
+    stranger->dismiss = nullptr;
+    strangers_.leave(*stranger);
     if (!session.greeted()) {
-        --strangers_;
         ++statistics_.refused;
     }
     sessions_.erase(&session);
+}
+
+void lane_hub::note_refusal(std::string_view peer, std::string_view reason) {
+    if (const auto left_out = refusals_.admit(steady_clock::now())) {
+        log::warning("a lane was refused",
+                     {{"peer", peer}, {"reason", reason}, {"suppressed", *left_out}});
+    }
+}
+
+lane_hub_statistics lane_hub::statistics() const noexcept {
+    lane_hub_statistics all = statistics_;
+    all.crowded_out = strangers_.dismissed();
+    return all;
 }
 
 bool lane_hub::joined(lane_session& fresh) {
@@ -92,7 +138,7 @@ bool lane_hub::joined(lane_session& fresh) {
     } else if (by_worker_.size() >= options_.lanes_max) {
         return false;
     }
-    --strangers_;
+    strangers_.leave(*sessions_.at(&fresh).stranger);
     ++statistics_.began;
     by_worker_.emplace(fresh.worker_id(), &fresh);
     scheduler_.add(fresh);
@@ -144,7 +190,7 @@ task<void> lane_hub::finish() {
     finishing_ = true;
     accepting_.request_stop();
     co_await accepting_.join();
-    for (const auto& [session, owned] : sessions_) {
+    for (const auto& [session, hosted] : sessions_) {
         session->leave(hearth::lane::goodbye_reason::done, "the controller ends");
     }
     co_await tasks_.join();

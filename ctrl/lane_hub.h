@@ -11,6 +11,8 @@
 #include "ctrl/api_key.h"
 #include "ctrl/lane_scheduler.h"
 #include "ctrl/lane_session.h"
+#include "ctrl/lane_strangers.h"
+#include "ctrl/log_throttle.h"
 #include "faas/worker_report.h"
 #include "lane/byte_budget.h"
 #include "net/listener.h"
@@ -25,14 +27,16 @@ struct lane_hub_options {
     // Of results that arrive, beyond what each may send unasked.
     std::size_t result_bytes_max = 256u << 20;
     std::size_t lanes_max = 1'000;
+    milliseconds hello_wait{2'000};  // a stream without a word for so long is closed
     hearth::lane::connection_options connection;
 };
 
 struct lane_hub_statistics {
-    std::uint64_t began = 0;    // lanes that were greeted
-    std::uint64_t refused = 0;  // that were not: wrong token, version, silence, or too many
-    std::uint64_t sent = 0;     // calls
-    std::uint64_t started = 0;  // of these, that their worker said had started
+    std::uint64_t began = 0;        // lanes that were greeted
+    std::uint64_t refused = 0;      // that were not: wrong token, version, silence, or too many
+    std::uint64_t crowded_out = 0;  // of these, that newer ones took the places of
+    std::uint64_t sent = 0;         // calls
+    std::uint64_t started = 0;      // of these, that their worker said had started
 };
 
 // The controller's side of all lanes: takes streams of workers, checks who they are, and hands
@@ -40,9 +44,7 @@ struct lane_hub_statistics {
 // ring only.
 class lane_hub {
 public:
-    static constexpr std::size_t strangers_max =
-        64;  // streams without a hello yet; more are closed
-    static constexpr seconds handshake_wait_max{10};
+    static constexpr seconds handshake_wait_max{5};  // of TLS, before the wait for a hello
 
     // `on_report` gets every report of a worker, `on_left` its id when its lane has ended.
     lane_hub(lane_hub_options options, std::function<void(faas::worker_report)> on_report,
@@ -64,7 +66,9 @@ public:
 
     [[nodiscard]] lane_scheduler& scheduler() noexcept { return scheduler_; }
     [[nodiscard]] std::size_t lanes() const noexcept { return by_worker_.size(); }
-    [[nodiscard]] const lane_hub_statistics& statistics() const noexcept { return statistics_; }
+    // Streams that have not said hello yet (lane_strangers has their limits).
+    [[nodiscard]] std::size_t strangers() const noexcept { return strangers_.size(); }
+    [[nodiscard]] lane_hub_statistics statistics() const noexcept;
 
 private:
     friend class lane_session;
@@ -75,6 +79,9 @@ private:
     void left(lane_session& gone);
     void reported(faas::worker_report report) { on_report_(std::move(report)); }
     void dispatch();
+    [[nodiscard]] milliseconds hello_wait() const noexcept { return options_.hello_wait; }
+    // A line in the log, unless there were many of late.
+    void note_refusal(std::string_view peer, std::string_view reason);
     void note_started() noexcept { ++statistics_.started; }
     [[nodiscard]] hearth::lane::byte_budget& budget() noexcept { return budget_; }
     [[nodiscard]] std::size_t lanes_max() const noexcept { return options_.lanes_max; }
@@ -82,9 +89,16 @@ private:
         return static_cast<std::uint32_t>(options_.report_interval.count());
     }
 
-    task<void> greet(std::unique_ptr<net::stream> link,
-                     std::shared_ptr<const net::tls_context> tls);
-    task<void> run_session(std::unique_ptr<net::stream> link);
+    using guest = std::shared_ptr<lane_strangers::stranger>;
+    struct hosted {
+        std::shared_ptr<lane_session> session;
+        guest stranger;
+    };
+
+    [[nodiscard]] guest admit(const net::stream& link);
+    task<void> greet(std::unique_ptr<net::stream> link, std::shared_ptr<const net::tls_context> tls,
+                     guest stranger);
+    task<void> run_session(std::unique_ptr<net::stream> link, guest stranger);
 
     lane_hub_options options_;
     std::function<void(faas::worker_report)> on_report_;
@@ -93,8 +107,9 @@ private:
     lane_scheduler scheduler_;
     hearth::lane::byte_budget budget_;
     std::unordered_map<std::string, lane_session*> by_worker_;
-    std::unordered_map<lane_session*, std::shared_ptr<lane_session>> sessions_;
-    std::size_t strangers_ = 0;
+    std::unordered_map<lane_session*, hosted> sessions_;
+    lane_strangers strangers_;
+    log_throttle refusals_;
     bool finishing_ = false;
     lane_hub_statistics statistics_;
     scope accepting_;

@@ -19,6 +19,14 @@ faas::outcome lost_outcome() {
     return end;
 }
 
+// It runs on, and its worker records how it ends.
+faas::outcome open_outcome() {
+    faas::outcome end;
+    end.status = faas::invocation_status::running;
+    end.recorded = true;
+    return end;
+}
+
 }  // namespace
 
 struct lane_invoker::attempt {
@@ -120,6 +128,10 @@ lane_invoker::way lane_invoker::judge(attempt& mine) {
             mine.answer = std::unexpected(std::move(*call.refusal));
             return way::answered;
         }
+    } else if (call.was_started && leaving_) {
+        ++statistics_.left;
+        mine.answer = open_outcome();
+        return way::answered;
     } else if (call.was_started) {
         ++statistics_.lost;
         log::warning("a worker was lost while it ran a call", {{"jobId", mine.asked.job_id}});

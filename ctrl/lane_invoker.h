@@ -16,6 +16,7 @@ struct lane_invoker_statistics {
     std::uint64_t answered = 0;   // over a lane
     std::uint64_t resent = 0;     // to another worker: refused, or the lane was lost before
     std::uint64_t lost = 0;       // with a lane, after they had started
+    std::uint64_t left = 0;       // at the controller's end, to their workers
     std::uint64_t fell_back = 0;  // no lane, no credit in time, or the queue was full
 };
 
@@ -38,6 +39,11 @@ public:
     task<result<faas::outcome>> invoke(const faas::invocation& call, deadline until) override;
     void retire(std::string_view function_id, std::int64_t current_revision) override;
 
+    // The controller ends, its hub next: calls that run then are not lost. Their workers record
+    // them (worker/lane_recorder.h), so that they end here as open outcomes that somebody else
+    // records.
+    void leave_calls() noexcept { leaving_ = true; }
+
     [[nodiscard]] const lane_invoker_statistics& statistics() const noexcept { return statistics_; }
 
 private:
@@ -52,6 +58,7 @@ private:
     lane_hub& hub_;
     faas::invoker& otherwise_;
     lane_invoker_options options_;
+    bool leaving_ = false;
     lane_invoker_statistics statistics_;
 };
 

@@ -170,11 +170,26 @@ bool lane_scheduler::others_in_use(const line& which, steady_time now) const {
 }
 
 bool lane_scheduler::may_take_credit(const line& which, steady_time now) const {
-    if (window_total_ < 2 || !others_in_use(which, now)) {
+    if (which.running == 0 || !others_in_use(which, now)) {
         return true;
     }
-    const std::uint64_t reserve = std::max<std::uint64_t>(1, window_total_ / reserve_part);
-    return which.running < window_total_ - reserve;
+    return free_total_ > 1 && which.running < taken_per_free * free_total_;
+}
+
+// Calls that no worker has refused all go where the first of them goes, or nowhere.
+std::optional<lane_scheduler::choice> lane_scheduler::first_that_fits(line& from) {
+    std::optional<choice> found;
+    bool hopeless = false;
+    from.waiting.for_each([&](call& each) {
+        if (found || hopeless) {
+            return;
+        }
+        if (lane* where = choose(from, each)) {
+            found.emplace(each, *where);
+        }
+        hopeless = each.refused_by_.empty();
+    });
+    return found;
 }
 
 lane_scheduler::lane* lane_scheduler::choose(line& from, const call& what) {
@@ -210,26 +225,28 @@ std::optional<lane_scheduler::choice> lane_scheduler::next(steady_time now) {
     if (free_total_ == 0 || ready_.empty()) {
         return std::nullopt;
     }
-    line* found = nullptr;
-    lane* where = nullptr;
+    line* from = nullptr;
+    std::optional<choice> found;
     ready_.for_each([&](line& each) {
-        if (found == nullptr && may_take_credit(each, now)) {
-            where = choose(each, each.waiting.front());
-            found = where != nullptr ? &each : nullptr;
+        if (found || !may_take_credit(each, now)) {
+            return;
+        }
+        if (const auto fits = first_that_fits(each)) {
+            found.emplace(*fits);
+            from = &each;
         }
     });
-    if (found == nullptr) {
+    if (!found) {
         return std::nullopt;
     }
-    call& what = found->waiting.front();
-    withdraw(what);
-    if (found->waiting_count > 0) {  // its turn is over
-        found->unlink();
-        ready_.push_back(*found);
+    withdraw(found->what);
+    if (from->waiting_count > 0) {  // its turn is over
+        from->unlink();
+        ready_.push_back(*from);
     }
-    ++found->running;
-    change(*where, [](lane& used) { ++used.outstanding_; });
-    return choice{what, *where};
+    ++from->running;
+    change(found->where, [](lane& used) { ++used.outstanding_; });
+    return found;
 }
 
 void lane_scheduler::ended(lane& where, call& what) {

@@ -25,15 +25,19 @@ struct lane_scheduler_options {
 //
 // Problem: calls of many functions compete for the credits of many lanes, and one function called
 // without end must not make the others wait. Solution: functions with waiting calls take turns, one
-// call each; and while another function is in use, none takes the last eighth of all credits (at
-// least one), so that a call of the other finds one free instead of waiting for a call of the
-// flood to end. A call goes to a worker that has a sandbox of its revision idle, otherwise to the
-// one with the smallest share of its credits taken.
+// call each; and while another function is in use, none takes a credit when it has seven times as
+// many as are free: alone it leaves an eighth of all, two that flood leave a fifteenth (7 + 7 + 1),
+// and so on, so that a call of yet another finds one free instead of waiting for a call of the
+// flood to end (dynamic thresholds: Choudhury and Hahne, "Dynamic queue length thresholds for
+// shared-memory packet switches", 1998). The last credit is for a function that has none. A call
+// that no lane with a free credit takes, because those refused it, holds up neither other functions
+// nor the calls behind it. A call goes to a worker that has a sandbox of its revision idle,
+// otherwise to the one with the smallest share of its credits taken.
 class lane_scheduler {
 public:
     // Another function counts as in use for so long after its last call.
     static constexpr seconds use_remembered{60};
-    static constexpr std::uint32_t reserve_part = 8;  // of all credits; one of so many
+    static constexpr std::uint64_t taken_per_free = 7;  // credits of one function to those free
 
     // A worker's lane, from add() to remove().
     class lane {
@@ -123,6 +127,7 @@ private:
     void touch(line& which, steady_time now);
     [[nodiscard]] bool others_in_use(const line& which, steady_time now) const;
     [[nodiscard]] bool may_take_credit(const line& which, steady_time now) const;
+    [[nodiscard]] std::optional<choice> first_that_fits(line& from);
     [[nodiscard]] lane* choose(line& from, const call& what);
     template <class Change>
     void change(lane& which, Change how);

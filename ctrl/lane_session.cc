@@ -57,8 +57,9 @@ task<void> lane_session::run() {
 }
 
 task<void> lane_session::expire_hello() {
-    auto said = co_await greeted_.wait(after(hello_wait_max));
-    if (!said && said.error().code == errc::deadline_exceeded) {
+    auto said = co_await greeted_.wait(after(hub_.hello_wait()));
+    if (!said && said.error().code == errc::deadline_exceeded && !over()) {
+        hub_.note_refusal(peer(), "no hello came");
         end({errc::deadline_exceeded, "no hello came", 0});
     }
 }
@@ -163,14 +164,14 @@ result<> lane_session::on_hello(std::string_view payload) {
         const std::string text =
             concat("the worker speaks version ", said->version, " of the lane, the controller ",
                    wire::protocol_version, "; install the same release of Hearth on both");
-        log::warning("a lane was refused", {{"peer", peer()}, {"reason", text}});
+        hub_.note_refusal(peer(), text);
         leave(wire::goodbye_reason::wrong_version, text);
         return {};
     }
     if (!hub_.admits(said->token)) {
         constexpr std::string_view text =
             "the controller does not know this WORKER_TOKEN; set the same on both";
-        log::warning("a lane was refused", {{"peer", peer()}, {"reason", text}});
+        hub_.note_refusal(peer(), text);
         leave(wire::goodbye_reason::wrong_token, text);
         return {};
     }
@@ -179,7 +180,7 @@ result<> lane_session::on_hello(std::string_view payload) {
         worker_id_.clear();
         const std::string text = concat("the controller has ", hub_.lanes_max(),
                                         " lanes, as many as it takes; add a controller");
-        log::warning("a lane was refused", {{"peer", peer()}, {"reason", text}});
+        hub_.note_refusal(peer(), text);
         leave(wire::goodbye_reason::limit, text);
         return {};
     }

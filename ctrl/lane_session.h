@@ -44,8 +44,6 @@ class lane_session final : public hearth::lane::connection,
                            public lane_scheduler::lane,
                            public std::enable_shared_from_this<lane_session> {
 public:
-    static constexpr seconds hello_wait_max{10};
-
     lane_session(lane_hub& hub, std::unique_ptr<net::stream> link,
                  hearth::lane::connection_options options);
     ~lane_session();

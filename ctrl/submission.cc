@@ -17,8 +17,11 @@ task<result<>> submit(faas::invocation_log& log, faas::job_queue& queue,
     record.function_id = call.target->id;
     record.status = faas::invocation_status::queued;
     record.created_at = record.updated_at = wall_clock_ms();
-    if (auto created = co_await log.create(record, until); !created) {
-        co_return created;
+    const bool is_job = caller_deadline == 0;
+    if (!is_job) {
+        if (auto created = co_await log.create(record, until); !created) {
+            co_return created;
+        }
     }
     auto queued = co_await queue.enqueue({.job_id = call.job_id,
                                           .request_id = call.request_id,
@@ -27,8 +30,10 @@ task<result<>> submit(faas::invocation_log& log, faas::job_queue& queue,
                                           .caller_deadline = caller_deadline,
                                           .created_at = record.created_at},
                                          until);
-    if (!queued) {
-        // The caller is told that it was not taken; its record must not promise otherwise.
+    const bool refused = !queued && (queued.error().code == errc::limit_exceeded ||
+                                     queued.error().code == errc::too_large);
+    if (!queued && !(is_job && refused)) {
+        // The caller is told that it was not taken: no record may promise otherwise.
         record.status = faas::invocation_status::failed;
         record.end.error_type = faas::error_type::start_failed;
         record.end.error_message = "not accepted: " + queued.error().message;

@@ -103,7 +103,8 @@ task<http::response> worker_api::list(http::request& request) {
 
 // The answer's body.
 task<result<std::string>> worker_api::take(faas::worker_report report) {
-    if (auto heard = parts_.workers.heard(std::move(report), wall_clock_ms()); !heard) {
+    auto heard = parts_.workers.heard(std::move(report), steady_clock::now(), wall_clock_ms());
+    if (!heard) {
         co_return propagate(heard);
     }
     json::writer out;
@@ -120,7 +121,7 @@ task<bool> worker_api::forget(std::string id) {
 }
 
 task<std::vector<worker_registry::entry>> worker_api::look() {
-    co_return parts_.workers.list(wall_clock_ms());
+    co_return parts_.workers.list(steady_clock::now());
 }
 
 }  // namespace hearth::ctrl

@@ -6,15 +6,8 @@
 #include "base/log.h"
 
 namespace hearth::ctrl {
-namespace {
 
-constexpr epoch_ms in_ms(seconds time) {
-    return std::chrono::duration_cast<milliseconds>(time).count();
-}
-
-}  // namespace
-
-result<> worker_registry::heard(faas::worker_report report, epoch_ms now) {
+result<> worker_registry::heard(faas::worker_report report, steady_time now, epoch_ms shown) {
     refresh(now);
     auto known = workers_.find(report.id);
     if (known == workers_.end()) {
@@ -23,12 +16,13 @@ result<> worker_registry::heard(faas::worker_report report, epoch_ms now) {
                         concat("This controller knows ", workers_max, " workers already."));
         }
         log::info("a worker joined", {{"worker", report.id}, {"host", report.host}});
-        known = workers_.emplace(report.id, entry{.first_seen = now}).first;
+        known = workers_.emplace(report.id, entry{.first_seen = shown}).first;
     } else if (!known->second.live) {
         log::info("a worker is back", {{"worker", report.id}, {"host", report.host}});
     }
     known->second.live = true;
-    known->second.last_seen = now;
+    known->second.last_seen = shown;
+    known->second.last_heard = now;
     known->second.report = std::move(report);
     return {};
 }
@@ -40,7 +34,7 @@ void worker_registry::left(std::string_view id) {
     }
 }
 
-std::vector<worker_registry::entry> worker_registry::list(epoch_ms now) {
+std::vector<worker_registry::entry> worker_registry::list(steady_time now) {
     refresh(now);
     std::vector<entry> all;
     all.reserve(workers_.size());
@@ -50,7 +44,7 @@ std::vector<worker_registry::entry> worker_registry::list(epoch_ms now) {
     return all;
 }
 
-worker_registry::totals worker_registry::count(epoch_ms now) {
+worker_registry::totals worker_registry::count(steady_time now) {
     refresh(now);
     totals sum;
     for (const auto& [id, each] : workers_) {
@@ -69,16 +63,17 @@ worker_registry::totals worker_registry::count(epoch_ms now) {
     return sum;
 }
 
-void worker_registry::refresh(epoch_ms now) {
+void worker_registry::refresh(steady_time now) {
     for (auto each = workers_.begin(); each != workers_.end();) {
         auto& [id, worker] = *each;
-        const epoch_ms silent = now - worker.last_seen;
-        if (worker.live && silent >= dead_after().count()) {
+        const auto silent = std::chrono::duration_cast<milliseconds>(now - worker.last_heard);
+        if (worker.live && silent >= dead_after()) {
             worker.live = false;
-            log::warning("a worker is silent and counts as dead",
-                         {{"worker", id}, {"host", worker.report.host}, {"silentMs", silent}});
+            log::warning(
+                "a worker is silent and counts as dead",
+                {{"worker", id}, {"host", worker.report.host}, {"silentMs", silent.count()}});
         }
-        each = silent >= in_ms(forgotten_after) ? workers_.erase(each) : std::next(each);
+        each = silent >= forgotten_after ? workers_.erase(each) : std::next(each);
     }
 }
 

@@ -26,6 +26,7 @@ public:
         faas::worker_report report;
         epoch_ms first_seen = 0;  // by this controller
         epoch_ms last_seen = 0;
+        steady_time last_heard;  // what decides whether it lives
         bool live = true;
     };
     struct totals {
@@ -42,15 +43,17 @@ public:
     [[nodiscard]] milliseconds interval() const noexcept { return interval_; }
     [[nodiscard]] milliseconds dead_after() const noexcept { return interval_ * missed_max; }
 
-    [[nodiscard]] result<> heard(faas::worker_report report, epoch_ms now);
+    // `shown` is the same moment by the wall clock, for people: it may jump, and a jump must not
+    // kill a fleet.
+    [[nodiscard]] result<> heard(faas::worker_report report, steady_time now, epoch_ms shown);
     // It said that it leaves. Nothing when it is not known.
     void left(std::string_view id);
     // By id.
-    [[nodiscard]] std::vector<entry> list(epoch_ms now);
-    [[nodiscard]] totals count(epoch_ms now);
+    [[nodiscard]] std::vector<entry> list(steady_time now);
+    [[nodiscard]] totals count(steady_time now);
 
 private:
-    void refresh(epoch_ms now);
+    void refresh(steady_time now);
 
     milliseconds interval_;
     std::map<std::string, entry, std::less<>> workers_;

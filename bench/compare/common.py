@@ -9,8 +9,11 @@ the rounds. With --json it prints one object that `all` makes tables of:
 
 import argparse
 import contextlib
+import datetime
 import json
+import os
 import pathlib
+import platform
 import re
 import socket
 import statistics
@@ -105,6 +108,27 @@ def version_of(command, pattern=r"(\d+\.\d[\w.+-]*)"):
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     found = re.search(pattern, done.stdout + done.stderr)
     return found[1] if found else "unknown"
+
+
+def processor():
+    found = re.search(r"model name\s*: (.*)",
+                      pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8"))
+    return found[1] if found else platform.machine()
+
+
+def machine(loads):
+    python = version_of(["/usr/bin/python3", "--version"])
+    return (f"{datetime.date.today().isoformat()}, {processor()} × {os.cpu_count()}, Linux "
+            f"{platform.release()}, Python {python}, load {loads[0]:.1f} to {max(loads):.1f}.")
+
+
+def write_between(page, begin, end, text):
+    """Puts `text` between two lines of a page, in the place of what stood there."""
+    before, found_begin, rest = page.read_text(encoding="utf-8").partition(begin)
+    _, found_end, after = rest.partition(end)
+    if not found_begin or not found_end:
+        measure.fail(f"{page} has lost its markers", f"put back {begin} and {end}")
+    page.write_text(f"{before}{begin}\n\n{text}\n{end}{after}", encoding="utf-8")
 
 
 class HttpSide:

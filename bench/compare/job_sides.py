@@ -21,7 +21,7 @@ import time
 import common
 import measure
 
-SUBMITTERS = 8
+SUBMITTERS = 16
 POLL_SECONDS = 0.02
 ROUND_SECONDS_MAX = 600
 EVENT = json.loads(common.EVENT)
@@ -273,7 +273,7 @@ def compare(options, rival, least):
         for side in sides.values():
             side.start()
         for side in sides.values():
-            side.round(options.workers * SUBMITTERS)  # processes start, connections are made
+            side.round(options.jobs)  # connections are made, the stand-ins' code is compiled
         found = common.in_turns(options.rounds, {
             name: (lambda side=side: side.round(options.jobs)) for name, side in sides.items()})
     finally:

@@ -43,10 +43,27 @@ invocation_log::invocation_log(client& api, blobs& large_records, invocation_log
       large_records_(large_records),
       settings_(std::move(settings)) {}
 
-// In seconds, as DynamoDB's TTL wants it.
-attribute invocation_log::expiry(bool is_final) const {
-    const auto keep = is_final ? settings_.final_retention : settings_.open_retention;
-    return attribute::number((settings_.now() + milliseconds(keep).count()) / 1000);
+// In seconds, as DynamoDB's TTL wants it. A final record outlives the time in which its job's id
+// alone would say that it waits in the queue.
+attribute invocation_log::expiry(const faas::invocation_record& record, epoch_ms created) const {
+    const auto now = settings_.now();
+    const auto open = milliseconds(settings_.open_retention).count();
+    const auto until =
+        faas::is_final(record.status)
+            ? std::max(now + milliseconds(settings_.final_retention).count(), created + open)
+            : now + open;
+    return attribute::number(until / 1000);
+}
+
+result<faas::invocation_record> invocation_log::without_record(std::string_view job_id) const {
+    const auto issued = settings_.issued_at(job_id);
+    if (!issued || *issued + milliseconds(settings_.open_retention).count() <= settings_.now()) {
+        return not_found(job_id);
+    }
+    faas::invocation_record record;
+    record.job_id = job_id;
+    record.created_at = record.updated_at = *issued;
+    return record;
 }
 
 // Nothing for one that has expired: the TTL deletes within days, not at the second.
@@ -64,13 +81,13 @@ item invocation_log::item_of(const faas::invocation_record& record,
     const auto now = settings_.now();
     const bool ended = faas::is_final(record.status);
     const auto updated = record.updated_at != 0 ? record.updated_at : now;
+    const auto created = record.created_at != 0 ? record.created_at : updated;
     item what = key_of(record.job_id);
     what.emplace("status", attribute::text(std::string(to_string(record.status))));
     what.emplace("attempts", attribute::number(record.attempts));
-    what.emplace("createdAt",
-                 attribute::number(record.created_at != 0 ? record.created_at : updated));
+    what.emplace("createdAt", attribute::number(created));
     what.emplace("updatedAt", attribute::number(updated));
-    what.emplace("expires_at", expiry(ended));
+    what.emplace("expires_at", expiry(record, created));
     what.emplace("write", attribute::text(token));
     if (ended) {
         what.emplace("ended", attribute::flag(true));
@@ -98,36 +115,15 @@ task<result<>> invocation_log::create(const faas::invocation_record& record, dea
     co_return fail(errc::conflict, concat("a record of the job ", record.job_id, " exists"));
 }
 
-task<result<>> invocation_log::mark_running(std::string_view job_id, std::int64_t attempts,
-                                            deadline until) {
-    const auto now = settings_.now();
-    expressions how;
-    how.condition = "attribute_exists(job_id) AND attribute_not_exists(#ended) AND #expires > :now";
-    how.update =
-        "SET #status = :running, #attempts = :attempts, #updated = :updated, #expires = :expires";
-    how.names = {{"#ended", "ended"},
-                 {"#expires", "expires_at"},
-                 {"#status", "status"},
-                 {"#attempts", "attempts"},
-                 {"#updated", "updatedAt"}};
-    how.values.emplace(":now", attribute::number(now / 1000));
-    how.values.emplace(":running",
-                       attribute::text(std::string(to_string(faas::invocation_status::running))));
-    how.values.emplace(":attempts", attribute::number(attempts));
-    how.values.emplace(":updated", attribute::number(now));
-    how.values.emplace(":expires", expiry(false));
-    auto stored = co_await table_.update(key_of(job_id), how, until);
-    if (stored || stored.error().code != errc::conflict) {
-        co_return stored;
+task<result<>> invocation_log::mark_running(const faas::invocation_record& record, deadline until) {
+    item what = item_of(record, make_uuid());
+    what.emplace("record", attribute::bytes(faas::encode(record)));
+    auto stored = co_await table_.put(what, {.condition = "attribute_not_exists(ended)"}, until);
+    if (!stored && stored.error().code == errc::conflict) {
+        co_return fail(errc::conflict,
+                       concat("the job ", record.job_id, " has its outcome already"));
     }
-    auto found = co_await find(job_id, until);
-    if (!found) {
-        co_return propagate(found);
-    }
-    if (!*found) {
-        co_return not_found(job_id);
-    }
-    co_return fail(errc::conflict, concat("the job ", job_id, " has its outcome already"));
+    co_return stored;
 }
 
 // The outcome takes the whole item's place. One conditional write decides which outcome stands.
@@ -199,7 +195,7 @@ task<result<faas::invocation_record>> invocation_log::get(std::string_view job_i
         co_return propagate(found);
     }
     if (!*found) {
-        co_return not_found(job_id);
+        co_return without_record(job_id);
     }
     const auto blob = (*found)->text("blob");
     if (blob.empty()) {

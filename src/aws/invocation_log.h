@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -12,10 +13,17 @@ namespace hearth::aws {
 
 struct invocation_log_settings {
     std::string table_name;
-    // After its last change an open record is kept for the first, a final one for the second; then
-    // it is hidden at once, and DynamoDB's TTL deletes it within days.
-    std::chrono::hours open_retention{14 * 24};
+    // After its last change an open record is kept for the first, a final one for the second and
+    // for no less than the first since its job was made; then it is hidden at once, and DynamoDB's
+    // TTL deletes it within days.
+    std::chrono::hours open_retention{14 * 24};  // as long as SQS keeps a message at most
     std::chrono::hours final_retention{7 * 24};
+    // When a job's id was given out; nothing for others. A job without a record, whose id is not
+    // older than open_retention, is in the queue.
+    std::function<std::optional<epoch_ms>(std::string_view job_id)> issued_at =
+        [](std::string_view) {
+            return std::optional<epoch_ms>();
+        };
     std::function<epoch_ms()> now = wall_clock_ms;
 };
 
@@ -32,8 +40,7 @@ public:
     invocation_log(client& api, blobs& large_records, invocation_log_settings settings);
 
     task<result<>> create(const faas::invocation_record& record, deadline until) override;
-    task<result<>> mark_running(std::string_view job_id, std::int64_t attempts,
-                                deadline until) override;
+    task<result<>> mark_running(const faas::invocation_record& record, deadline until) override;
     task<result<bool>> finish(const faas::invocation_record& record, deadline until) override;
     task<result<std::vector<bool>>> ended(std::vector<std::string> job_ids,
                                           deadline until) override;
@@ -45,7 +52,8 @@ private:
     task<result<std::optional<item>>> find(std::string_view job_id, deadline until);
     [[nodiscard]] item item_of(const faas::invocation_record& record,
                                const std::string& token) const;
-    [[nodiscard]] attribute expiry(bool is_final) const;
+    [[nodiscard]] attribute expiry(const faas::invocation_record& record, epoch_ms created) const;
+    [[nodiscard]] result<faas::invocation_record> without_record(std::string_view job_id) const;
 
     table table_;
     blobs& large_records_;

@@ -295,10 +295,14 @@ task<std::vector<probe>> probe_invocation_table(client& dynamodb, std::string ta
     co_await look_at_time_to_live(dynamodb, table_name, lines, until);
     table where(dynamodb, table_name);
     co_await try_get(where, table_name, key, lines, until);
-    if (asking == program::controller) {
-        co_await try_write(where, table_name, key, write_right::put, lines, until);
+    if (asking == program::worker) {
+        item absent;
+        absent.emplace(std::string(key), attribute::text(concat("probe-", make_uuid())));
+        const auto got = co_await where.get_all({absent}, std::string(key), until);
+        lines.push_back(
+            right_probe(dynamodb_name, table_name, "dynamodb:BatchGetItem", without_value(got)));
     }
-    co_await try_write(where, table_name, key, write_right::update, lines, until);
+    co_await try_write(where, table_name, key, write_right::put, lines, until);
     co_return lines;
 }
 

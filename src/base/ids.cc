@@ -81,6 +81,24 @@ std::string make_uuid() {
     return text;
 }
 
+std::optional<epoch_ms> time_of_uuid(std::string_view text) noexcept {
+    constexpr std::string_view shape = "xxxxxxxx-xxxx-7xxx-xxxx-xxxxxxxxxxxx";
+    if (text.size() != shape.size()) {
+        return std::nullopt;
+    }
+    epoch_ms time = 0;
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        const auto digit = std::string_view(hex_digits).find(text[i]);
+        if (shape[i] == 'x' ? digit == std::string_view::npos : text[i] != shape[i]) {
+            return std::nullopt;
+        }
+        if (i < 13 && shape[i] == 'x') {  // 48 bits
+            time = time * 16 + static_cast<epoch_ms>(digit);
+        }
+    }
+    return time;
+}
+
 bool is_well_formed_id(std::string_view text) noexcept {
     return !text.empty() && text.size() <= 64 && std::ranges::all_of(text, [](char c) {
         return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||

@@ -65,7 +65,7 @@ result<ground> lay_ground(const controller_options& options) {
     }
     unique_fd lanes;
     if (!options.lane_address.empty()) {
-        auto listening = net::open_listening_socket(options.lane_address);
+        auto listening = open_lane_door(options.lane_address, find_service_user());
         if (!listening) {
             return propagate(listening);
         }
@@ -189,6 +189,7 @@ void controller_server::wire() {
                          .limiter = *limiter_,
                          .blocking = blocking_,
                          .key = key_,
+                         .make_job_id = [this] { return services_->job_ids().make(); },
                          .metrics_text = [this] { return metrics_text(); },
                          .unhealthy =
                              [this] {
@@ -207,7 +208,8 @@ void controller_server::wire() {
 }
 
 void controller_server::heard(faas::worker_report report) {
-    if (auto noted = workers_.heard(std::move(report), wall_clock_ms()); !noted) {
+    auto noted = workers_.heard(std::move(report), steady_clock::now(), wall_clock_ms());
+    if (!noted) {
         log::warning("a worker's report was not noted", {{"reason", noted.error().message}});
     }
 }
@@ -261,7 +263,7 @@ task<int> controller_server::run() {
 }
 
 // No new requests; callers that wait get their answers, after the grace a 504 with the job id. What
-// the queue has of theirs goes on: its records tell.
+// the queue or a worker has of theirs goes on: its records tell.
 task<void> controller_server::shut_down() {
     draining_ = true;
     log::info("draining",
@@ -275,6 +277,7 @@ task<void> controller_server::shut_down() {
     [[maybe_unused]] const auto all = co_await answered.wait(grace);
     queued_->stop_waiting();
     if (lanes_) {
+        over_lanes_->leave_calls();
         co_await lanes_->finish();
     }
     co_await connections.join();
@@ -290,7 +293,7 @@ task<std::string> controller_server::metrics_text() {
     ring_gauges_.set_calls(calls_->statistics(), calls_->live());
     services_->refresh_gauges(registry_);
     fleet_gauges gauges(registry_);
-    gauges.set_workers(workers_.count(wall_clock_ms()));
+    gauges.set_workers(workers_.count(steady_clock::now()));
     gauges.set_queued(queued_->statistics());
     if (lanes_) {
         gauges.set_lanes(*lanes_, over_lanes_->statistics());
@@ -298,7 +301,7 @@ task<std::string> controller_server::metrics_text() {
     gauges.set_dead_letters(dead_letters_->statistics());
     gauges.set_rate_limit(limiter_->passed_unasked());
     if (auto depth = co_await services_->queue().measure(after(measure_wait)); depth) {
-        gauges.set_backlog(measure_backlog(*depth, workers_.count(wall_clock_ms())));
+        gauges.set_backlog(measure_backlog(*depth, workers_.count(steady_clock::now())));
     }
     co_return prometheus::TextSerializer().Serialize(registry_.Collect());
 }
@@ -308,7 +311,7 @@ task<result<double>> controller_server::backlog_per_instance(deadline until) {
     if (!depth) {
         co_return propagate(depth);
     }
-    co_return measure_backlog(*depth, workers_.count(wall_clock_ms())).per_instance;
+    co_return measure_backlog(*depth, workers_.count(steady_clock::now())).per_instance;
 }
 
 std::string controller_server::unhealthy() {

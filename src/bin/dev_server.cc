@@ -6,6 +6,7 @@
 #include <prometheus/gauge.h>
 #include <prometheus/text_serializer.h>
 
+#include "base/ids.h"
 #include "base/log.h"
 #include "ctrl/api.h"
 #include "ctrl/http_metrics.h"
@@ -126,6 +127,7 @@ result<> dev_server::open() {
                          .limiter = limiter_,
                          .blocking = blocking_,
                          .key = key_,
+                         .make_job_id = make_uuid,
                          .metrics_text = [this] { return metrics_text(); },
                          .unhealthy =
                              [this] {

@@ -24,8 +24,22 @@ std::string address_text(const entrance_options& options, std::uint16_t port) {
 constexpr seconds release_wait{1};
 constexpr milliseconds release_poll{10};
 
+// A killed process is gone before the kernel has ended its ring, which holds the socket on which it
+// listened: whoever starts it again at once waits for that.
+template <class Attempt>
+auto with_patience(Attempt attempt) {
+    const deadline patience = after(release_wait);
+    for (;;) {
+        auto made = attempt();
+        if (made || made.error().os_error != EADDRINUSE || steady_clock::now() >= patience) {
+            return made;
+        }
+        std::this_thread::sleep_for(release_poll);
+    }
+}
+
 // Binds without SO_REUSEPORT, which fails where any other socket listens, and lets go again.
-result<> check_unused(const std::string& where) {
+result<> check_unused(const std::string& where, std::string_view remedy) {
     auto address = net::parse_address(where);
     if (!address) {
         return propagate(address);
@@ -35,26 +49,20 @@ result<> check_unused(const std::string& where) {
     if (!probe || ::setsockopt(probe.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0) {
         return fail_errno("socket");
     }
-    // A killed process is gone before the kernel has ended its ring, which holds the socket on
-    // which it listened: whoever starts it again at once waits for that.
-    const deadline patience = after(release_wait);
-    while (::bind(probe.get(), address->data(), address->size) != 0) {
-        const int os_error = errno;
-        if (os_error == EADDRINUSE && steady_clock::now() < patience) {
-            std::this_thread::sleep_for(release_poll);
-            continue;
+    return with_patience([&]() -> result<> {
+        if (::bind(probe.get(), address->data(), address->size) != 0) {
+            return fail_errno(concat("cannot listen on ", where, ", ", remedy));
         }
-        return fail_errno(concat("cannot listen on ", where,
-                                 ", choose another --port or --listen, or stop what uses it"),
-                          os_error);
-    }
-    return {};
+        return {};
+    });
 }
 
 result<> open_listeners(const entrance_options& options, entrance& into) {
     into.port = options.port;
     if (into.port != 0) {
-        if (auto unused = check_unused(address_text(options, into.port)); !unused) {
+        auto unused = check_unused(address_text(options, into.port),
+                                   "choose another --port or --listen, or stop what uses it");
+        if (!unused) {
             return unused;
         }
     }
@@ -111,6 +119,19 @@ result<entrance> open_entrance(const entrance_options& options) {
     }
     opened.url = concat(opened.tls ? "https://" : "http://", address_text(options, opened.port));
     return opened;
+}
+
+result<unique_fd> open_lane_door(const std::string& address, const service_user& user) {
+    if (!address.starts_with('/')) {
+        if (auto unused = check_unused(address, "choose another LANE_PORT, or stop what uses it");
+            !unused) {
+            return propagate(unused);
+        }
+        return net::open_listening_socket(address);
+    }
+    const net::socket_file file{.uid = user.uid, .gid = user.gid};
+    return with_patience(
+        [&] { return net::open_listening_socket(address, net::listen_backlog_default, &file); });
 }
 
 }  // namespace hearth

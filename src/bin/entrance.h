@@ -9,6 +9,7 @@
 #include "base/result.h"
 #include "base/unique_fd.h"
 #include "net/tls.h"
+#include "privileges.h"
 
 namespace hearth {
 
@@ -37,5 +38,11 @@ struct entrance {
 // errc with a remedy when the address cannot be had, also when another Hearth listens on it: that
 // one's sockets allow sharing, so the kernel alone would divide the clients between the two.
 [[nodiscard]] result<entrance> open_entrance(const entrance_options& options);
+
+// Where workers open lanes, by the same rules: "127.0.0.1:7070" or the path of a Unix socket, which
+// is `user`'s and the user's group's, and nobody else's. Before privileges are dropped: only root
+// can give a file away, and the folder may be root's.
+[[nodiscard]] result<unique_fd> open_lane_door(const std::string& address,
+                                               const service_user& user);
 
 }  // namespace hearth

@@ -57,6 +57,9 @@ void fleet_gauges::set_lanes(ctrl::lane_hub& lanes, const ctrl::lane_invoker_sta
     set("hearth_lanes", "Lanes that workers keep open", number(lanes.lanes()));
     set("hearth_lanes_refused", "Attempts at a lane: wrong token, version, silence, too many",
         number(lanes.statistics().refused));
+    set("hearth_lanes_crowded_out", "Of these, silent ones whose places newer streams took",
+        number(lanes.statistics().crowded_out));
+    set("hearth_lane_strangers", "Streams that have not said hello yet", number(lanes.strangers()));
     const char* credits = "Calls that workers take over lanes at once";
     set("hearth_lane_credits", credits, number(lanes.scheduler().credits()), {{"state", "all"}});
     set("hearth_lane_credits", credits, number(lanes.scheduler().credits_free()),
@@ -67,6 +70,7 @@ void fleet_gauges::set_lanes(ctrl::lane_hub& lanes, const ctrl::lane_invoker_sta
     set("hearth_lane_calls", help, number(calls.answered), {{"event", "answered"}});
     set("hearth_lane_calls", help, number(calls.resent), {{"event", "resent"}});
     set("hearth_lane_calls", help, number(calls.lost), {{"event", "lost"}});
+    set("hearth_lane_calls", help, number(calls.left), {{"event", "left"}});
     set("hearth_lane_calls", help, number(calls.fell_back), {{"event", "queued"}});
 }
 
@@ -86,6 +90,13 @@ void fleet_gauges::set_heartbeats(const worker::heartbeat::statistics& counts) {
         {{"event", "taken"}});
     set("hearth_heartbeats", "Heartbeats by what became of them", number(counts.failed),
         {{"event", "failed"}});
+}
+
+void fleet_gauges::set_lane_records(const worker::lane_recorder_statistics& counts) {
+    const char* help = "Outcomes of calls that had lost their lane, by what became of them";
+    set("hearth_lane_records", help, number(counts.recorded), {{"event", "recorded"}});
+    set("hearth_lane_records", help, number(counts.known), {{"event", "known"}});
+    set("hearth_lane_records", help, number(counts.lost), {{"event", "lost"}});
 }
 
 }  // namespace hearth

@@ -12,6 +12,7 @@
 #include "faas/ports.h"
 #include "worker/dead_letters.h"
 #include "worker/heartbeat.h"
+#include "worker/lane_recorder.h"
 
 namespace hearth {
 
@@ -36,6 +37,7 @@ public:
     void set_dead_letters(const worker::dead_letter_statistics& counts);
     void set_rate_limit(std::uint64_t passed_unasked);
     void set_heartbeats(const worker::heartbeat::statistics& counts);
+    void set_lane_records(const worker::lane_recorder_statistics& counts);
 
 private:
     void set(const char* name, const char* help, double value,

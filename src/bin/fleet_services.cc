@@ -60,7 +60,13 @@ fleet_services::fleet_services(const fleet_options& options, std::unique_ptr<htt
       large_records_(bucket_, "records/"),
       code_(bucket_, blocking),
       functions_(dynamodb_, options.functions_table),
-      log_(dynamodb_, large_records_, {.table_name = options.records_table}),
+      job_ids_(options.worker_token),
+      log_(dynamodb_, large_records_,
+           {.table_name = options.records_table,
+            .issued_at =
+                [this](std::string_view id) {
+                    return job_ids_.issued_at(id);
+                }}),
       queue_(sqs_, large_events_,
              {.queue_url = options.queue_url, .dead_letter_url = options.dead_letter_url}),
       redis_settings_{.where = options.redis, .tls = std::move(redis_tls)},

@@ -16,6 +16,7 @@
 #include "aws/job_queue.h"
 #include "coro/scope.h"
 #include "coro/thread_pool.h"
+#include "faas/job_ids.h"
 #include "fleet_settings.h"
 #include "http/client.h"
 #include "redis/client.h"
@@ -50,6 +51,8 @@ public:
     [[nodiscard]] faas::job_queue& queue() noexcept { return queue_; }
     [[nodiscard]] faas::function_table& functions() noexcept { return functions_; }
     [[nodiscard]] faas::invocation_log& log() noexcept { return log_; }
+    // All controllers have the same secret: WORKER_TOKEN.
+    [[nodiscard]] const faas::job_ids& job_ids() const noexcept { return job_ids_; }
     [[nodiscard]] faas::code_store& code() noexcept { return code_; }
     [[nodiscard]] redis::result_bus& results() noexcept { return results_; }
     [[nodiscard]] redis::client& redis() noexcept { return redis_; }
@@ -82,6 +85,7 @@ private:
     aws::blobs large_records_;
     aws::code_store code_;
     aws::function_table functions_;
+    faas::job_ids job_ids_;
     aws::invocation_log log_;
     aws::job_queue queue_;
     redis::client_settings redis_settings_;

@@ -76,6 +76,23 @@ result<> check_lane(std::string_view text) {
     return {};
 }
 
+// As it goes through the header of a request and the lane's hello unchanged: a blank at an end
+// would be cut off on the way, a line feed end the header. Shorter ones can be guessed.
+result<> check_token(std::string_view text) {
+    constexpr std::size_t bytes_min = 16;
+    const auto printable = [](char c) {
+        return c >= ' ' && c <= '~';
+    };
+    if (text.size() < bytes_min || text.size() > lane::token_bytes_max ||
+        !std::ranges::all_of(text, printable) || text.starts_with(' ') || text.ends_with(' ')) {
+        return fail(errc::invalid_argument,
+                    concat("is not ", bytes_min, " to ", lane::token_bytes_max,
+                           " printable ASCII characters without a blank at either end; "
+                           "`openssl rand -hex 32` makes a good one"));
+    }
+    return {};
+}
+
 result<> check_log_level(std::string_view text) {
     const auto names = log_level_names();
     if (std::ranges::find(names, text) == names.end()) {
@@ -120,9 +137,10 @@ constexpr std::array shared_table{
             .secret = true,
             .check = check_redis},
     setting{.name = "WORKER_TOKEN",
-            .help = "what workers show the controller; the same on both",
+            .help = "what workers show the controller; the same on both, 16 characters or more",
             .required = true,
-            .secret = true},
+            .secret = true,
+            .check = check_token},
     setting{.name = "HEARTH_GRACE_SECONDS",
             .kind = integer,
             .help = "how long running work may finish after SIGTERM",
@@ -141,9 +159,11 @@ constexpr std::array controller_table{
             .fallback = "8080",
             .maximum = 65'535},
     setting{.name = "INFRA_API_KEY",
-            .help = "key that callers of the API send",
+            .help = "key that callers of the API send; another than WORKER_TOKEN, 16 characters or "
+                    "more",
             .required = true,
-            .secret = true},
+            .secret = true,
+            .check = check_token},
     setting{.name = "HEARTH_LISTEN",
             .help = "numeric address to listen on; 0.0.0.0 for all",
             .fallback = "127.0.0.1",

@@ -111,6 +111,14 @@ public:
             problems_.push_back(concat(first, " and ", second, ": take two different ports"));
         }
     }
+    // Whoever has the one must not have the other by that.
+    void require_two_secrets(std::string_view first, std::string_view second) {
+        if (values_.has(first) && values_.has(second) &&
+            values_.text(first) == values_.text(second)) {
+            problems_.push_back(concat(first, " and ", second,
+                                       ": are the same; take two, as callers are not workers"));
+        }
+    }
     void require_at_most_one(std::string_view first, std::string_view second) {
         if (values_.has(first) && values_.has(second)) {
             problems_.push_back(concat(first, " and ", second, ": set one of them"));
@@ -229,6 +237,7 @@ result<read_settings<controller_options>> read_controller_settings(const setting
     read.require_both("HEARTH_TLS_CERT", "HEARTH_TLS_KEY");
     read.require_at_most_one("LANE_PORT", "LANE_SOCKET");
     read.require_different("LANE_PORT", "PORT");
+    read.require_two_secrets("INFRA_API_KEY", "WORKER_TOKEN");
     if (!read.problems().empty()) {
         return problems_of(read.problems());
     }

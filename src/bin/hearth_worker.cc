@@ -30,14 +30,18 @@ int main(int argc, char** argv) {
         return told(read.error());
     }
     const auto& options = read->options;
+    const auto more = [&options](hearth::fleet_services& services) {
+        std::vector probes{hearth::controller_probe(services.web(), options)};
+        if (options.lane) {
+            probes.push_back(hearth::lane_probe(options));
+        }
+        return probes;
+    };
     const auto status = command.check_config
                             ? hearth::check_config(options.fleet, read->values,
                                                    {.asking = hearth::aws::program::worker,
                                                     .references = std::move(read->references)},
-                                                   [&options](hearth::fleet_services& services) {
-                                                       return std::vector{hearth::controller_probe(
-                                                           services.web(), options)};
-                                                   })
+                                                   more)
                             : hearth::run_worker(options, *manager);
     return status ? *status : told(status.error());
 }

@@ -23,6 +23,7 @@
 #include "worker/heartbeat.h"
 #include "worker/intake.h"
 #include "worker/lane_client.h"
+#include "worker/lane_probe.h"
 #include "worker/worker.h"
 
 namespace hearth {
@@ -37,6 +38,13 @@ std::string host_name() {
     std::array<char, faas::worker_text_bytes_max> name{};
     ::gethostname(name.data(), name.size() - 1);
     return name.data();
+}
+
+result<std::shared_ptr<const net::tls_context>> lane_trust(const worker_program_options& options) {
+    if (!options.lane || !options.lane->tls) {
+        return nullptr;
+    }
+    return net::tls_context::for_client(options.lane_authorities);
 }
 
 // Everything that hearth-worker has, wired together.
@@ -77,6 +85,7 @@ private:
     std::unique_ptr<worker::heartbeat> heartbeat_;
     std::unique_ptr<worker::lane_host> lane_host_;
     std::shared_ptr<const net::tls_context> lane_tls_;
+    std::unique_ptr<worker::lane_recorder> lane_recorder_;
     std::unique_ptr<worker::lane_client> lane_;  // null without LANE_URL
     std::unique_ptr<ctrl::status_routes> status_;
     ctrl::http_metrics http_metrics_{registry_};
@@ -117,13 +126,11 @@ result<> worker_server::open() {
 }
 
 result<> worker_server::prepare_lane() {
-    if (options_.lane && options_.lane->tls) {
-        auto made = net::tls_context::for_client(options_.lane_authorities);
-        if (!made) {
-            return propagate(made);
-        }
-        lane_tls_ = std::move(*made);
+    auto trusted = lane_trust(options_);
+    if (!trusted) {
+        return propagate(trusted);
     }
+    lane_tls_ = std::move(*trusted);
     return {};
 }
 
@@ -133,12 +140,15 @@ void worker_server::wire_lane() {
     }
     lane_host_ = std::make_unique<worker::worker_lane_host>(
         worker_->dispatch(), [this] { return lane_window(); }, [this] { return report(); });
+    lane_recorder_ =
+        std::make_unique<worker::lane_recorder>(services_->log(), services_->results());
     lane_ = std::make_unique<worker::lane_client>(
         *worker_, *lane_host_, blocking_,
         worker::lane_client_options{.controller = *options_.lane,
                                     .token = options_.fleet.worker_token,
                                     .worker_id = id_,
-                                    .tls = lane_tls_});
+                                    .tls = lane_tls_,
+                                    .recorder = lane_recorder_.get()});
 }
 
 // What jobs have taken is not there for calls.
@@ -283,7 +293,11 @@ task<std::string> worker_server::metrics_text() {
     co_await front_->measure(ring_gauges_);
     ring_gauges_.set_job_events(intake_->statistics());
     services_->refresh_gauges(registry_);
-    fleet_gauges(registry_).set_heartbeats(heartbeat_->counts());
+    fleet_gauges gauges(registry_);
+    gauges.set_heartbeats(heartbeat_->counts());
+    if (lane_) {
+        gauges.set_lane_records(lane_recorder_->statistics());
+    }
     co_return prometheus::TextSerializer().Serialize(registry_.Collect());
 }
 
@@ -321,7 +335,28 @@ task<result<>> ask_controller(http::client& web, const worker_program_options& o
     co_return result<>{};
 }
 
+task<result<>> ask_for_lane(std::shared_ptr<thread_pool> lookups,
+                            const worker_program_options& options, deadline until) {
+    auto trusted = lane_trust(options);
+    if (!trusted) {
+        co_return propagate(trusted);
+    }
+    co_return co_await worker::try_lane(*lookups, *options.lane, std::move(*trusted),
+                                        options.fleet.worker_token, until);
+}
+
 }  // namespace
+
+service_probe lane_probe(const worker_program_options& options) {
+    constexpr std::size_t lookups_max = 4;
+    return {
+        .service = "lane",
+        .target = worker::to_text(*options.lane),
+        .needs = "WORKER_TOKEN",
+        .ask = [lookups = std::make_shared<thread_pool>(1, lookups_max), &options](deadline until) {
+            return ask_for_lane(lookups, options, until);
+        }};
+}
 
 service_probe controller_probe(http::client& web, const worker_program_options& options) {
     return {.service = "controller",

@@ -16,4 +16,8 @@ namespace hearth {
 [[nodiscard]] service_probe controller_probe(http::client& web,
                                              const worker_program_options& options);
 
+// Whether LANE_URL, which is set, is a controller's lane that takes this WORKER_TOKEN. `options`
+// outlives it.
+[[nodiscard]] service_probe lane_probe(const worker_program_options& options);
+
 }  // namespace hearth

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "base/concat.h"
+#include "base/ids.h"
 
 namespace hearth::embedded {
 namespace {
@@ -12,6 +13,10 @@ constexpr std::int64_t expire_step = 200;
 
 std::unexpected<error> no_such_job(std::string_view job_id) {
     return fail(errc::not_found, concat("no invocation has the job id ", job_id));
+}
+
+epoch_ms created_at_of(const faas::invocation_record& record, epoch_ms now) {
+    return record.created_at != 0 ? record.created_at : time_of_uuid(record.job_id).value_or(now);
 }
 
 result<> insert(connection& db, const faas::invocation_record& record, epoch_ms now,
@@ -29,7 +34,7 @@ result<> insert(connection& db, const faas::invocation_record& record, epoch_ms 
         "INSERT INTO invocations (job_id, request_id, function_id, status, final, attempts,"
         " created_at, updated_at) VALUES (?1, ?2, ?3, ?4, 0, ?5, ?6, ?7)",
         record.job_id, record.request_id, record.function_id, to_string(record.status),
-        record.attempts, record.created_at != 0 ? record.created_at : now,
+        record.attempts, created_at_of(record, now),
         record.updated_at != 0 ? record.updated_at : now);
     if (stored) {
         return {};
@@ -59,7 +64,7 @@ result<bool> store_outcome(connection& db, const faas::invocation_record& record
         " result = excluded.result, logs = excluded.logs, cpu_ms = excluded.cpu_ms"
         " WHERE final = 0",
         record.job_id, record.request_id, record.function_id, to_string(record.status),
-        record.attempts, record.created_at != 0 ? record.created_at : now,
+        record.attempts, created_at_of(record, now),
         record.updated_at != 0 ? record.updated_at : now, end.error_type, end.error_message,
         end.stack_trace_json, end.duration_ms, end.init_ms, end.cold_start, end.memory_mb_peak,
         end.not_started, end.result_json, end.logs, end.cpu_ms);
@@ -69,27 +74,40 @@ result<bool> store_outcome(connection& db, const faas::invocation_record& record
     return *changed == 1;
 }
 
-result<> set_running(connection& db, std::string_view job_id, std::int64_t attempts, epoch_ms now) {
+result<> set_running(connection& db, const faas::invocation_record& record, epoch_ms now) {
     auto changed = db.execute(
-        "UPDATE invocations SET status = 'RUNNING', attempts = ?2, updated_at = ?3"
-        " WHERE job_id = ?1 AND final = 0",
-        job_id, attempts, now);
+        "INSERT INTO invocations (job_id, request_id, function_id, status, final, attempts,"
+        " created_at, updated_at) VALUES (?1, ?2, ?3, 'RUNNING', 0, ?4, ?5, ?6)"
+        " ON CONFLICT (job_id) DO UPDATE SET status = 'RUNNING', attempts = excluded.attempts,"
+        " updated_at = excluded.updated_at WHERE final = 0",
+        record.job_id, record.request_id, record.function_id, record.attempts,
+        created_at_of(record, now), now);
     if (!changed) {
         return propagate(changed);
     }
-    if (*changed == 1) {
-        return {};
+    if (*changed == 0) {
+        return fail(errc::conflict, concat("invocation ", record.job_id, " has ended already"));
     }
-    statement stored = db.query("SELECT status FROM invocations WHERE job_id = ?1", job_id);
-    const auto row = stored.step();
-    if (!row) {
-        return std::unexpected(row.error());
+    return {};
+}
+
+// A job that has not begun is known by the queue alone.
+result<faas::invocation_record> read_queued(connection& db, std::string_view job_id) {
+    statement row = db.query(
+        "SELECT request_id, function_id FROM jobs WHERE job_id = ?1 AND state <> 2", job_id);
+    const auto found = row.step();
+    if (!found) {
+        return std::unexpected(found.error());
     }
-    if (!*row) {
+    if (!*found) {
         return no_such_job(job_id);
     }
-    return fail(errc::conflict,
-                concat("invocation ", job_id, " has ended already: ", stored.text(0)));
+    faas::invocation_record record;
+    record.job_id = job_id;
+    record.request_id = row.text(0);
+    record.function_id = row.text(1);
+    record.created_at = record.updated_at = time_of_uuid(job_id).value_or(0);
+    return record;
 }
 
 result<faas::invocation_record> read_record(connection& db, std::string_view job_id) {
@@ -103,7 +121,7 @@ result<faas::invocation_record> read_record(connection& db, std::string_view job
         return std::unexpected(found.error());
     }
     if (!*found) {
-        return no_such_job(job_id);
+        return read_queued(db, job_id);
     }
     faas::invocation_record record;
     record.job_id = row.text(0);
@@ -161,11 +179,9 @@ task<result<>> invocation_log::create(const faas::invocation_record& record, dea
         until);
 }
 
-task<result<>> invocation_log::mark_running(std::string_view job_id, std::int64_t attempts,
-                                            deadline until) {
-    return db_.write([job_id, attempts, now = now_()](
-                         connection& db) { return set_running(db, job_id, attempts, now); },
-                     until);
+task<result<>> invocation_log::mark_running(const faas::invocation_record& record, deadline until) {
+    return db_.write(
+        [&record, now = now_()](connection& db) { return set_running(db, record, now); }, until);
 }
 
 task<result<bool>> invocation_log::finish(const faas::invocation_record& record, deadline until) {

@@ -6,9 +6,9 @@
 
 namespace hearth::embedded {
 
-// Invocation records in SQLite. At most records_max: create() answers errc::limit_exceeded beyond,
-// finish() never does, because an outcome must not be lost. Times that a record leaves at 0 are
-// filled in.
+// Invocation records in SQLite, beside the jobs that have none yet. At most records_max: create()
+// answers errc::limit_exceeded beyond, finish() never does, because an outcome must not be lost.
+// Times that a record leaves at 0 are filled in.
 class invocation_log final : public faas::invocation_log {
 public:
     static constexpr std::int64_t records_max_default = 1'000'000;
@@ -18,8 +18,7 @@ public:
                             time_source now = steady_wall_clock());
 
     task<result<>> create(const faas::invocation_record& record, deadline until) override;
-    task<result<>> mark_running(std::string_view job_id, std::int64_t attempts,
-                                deadline until) override;
+    task<result<>> mark_running(const faas::invocation_record& record, deadline until) override;
     task<result<bool>> finish(const faas::invocation_record& record, deadline until) override;
     task<result<bool>> finish_behind(const faas::invocation_record& record,
                                      deadline until) override;

@@ -115,9 +115,9 @@ public:
     virtual ~invocation_log() = default;
     // Adds a record; errc::conflict when the job id exists.
     virtual task<result<>> create(const invocation_record& record, deadline until) = 0;
-    // To running, with the attempt's number. No effect on a final record: errc::conflict.
-    virtual task<result<>> mark_running(std::string_view job_id, std::int64_t attempts,
-                                        deadline until) = 0;
+    // Its status is running; the record is made if it is absent. No effect on a final one:
+    // errc::conflict.
+    virtual task<result<>> mark_running(const invocation_record& record, deadline until) = 0;
     // The first final outcome wins: false when one stands already. Creates the record if it is
     // absent.
     virtual task<result<bool>> finish(const invocation_record& record, deadline until) = 0;
@@ -130,7 +130,8 @@ public:
     // a record has none.
     virtual task<result<std::vector<bool>>> ended(std::vector<std::string> job_ids,
                                                   deadline until) = 0;
-    // errc::not_found.
+    // A job that waits in the queue and has no record is QUEUED; what else such a record says
+    // depends on what the queue can be asked. errc::not_found for an id that was never given out.
     virtual task<result<invocation_record>> get(std::string_view job_id, deadline until) = 0;
     // Deletes records last changed before `before`, final ones only; returns how many.
     virtual task<result<std::int64_t>> expire(epoch_ms before, deadline until) = 0;

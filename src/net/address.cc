@@ -96,6 +96,37 @@ std::string peer_name(int socket) {
     return to_text(peer);
 }
 
+std::string origin_of(int socket) {
+    address peer;
+    peer.size = sizeof peer.storage;
+    if (::getpeername(socket, reinterpret_cast<sockaddr*>(&peer.storage), &peer.size) != 0) {
+        return "gone";
+    }
+    if (peer.family() == AF_UNIX) {
+        ucred who{};
+        socklen_t size = sizeof who;
+        return ::getsockopt(socket, SOL_SOCKET, SO_PEERCRED, &who, &size) == 0
+                   ? concat("uid ", who.uid)
+                   : "unix";
+    }
+    char host[INET6_ADDRSTRLEN] = "";
+    if (peer.family() == AF_INET) {
+        const auto* v4 = reinterpret_cast<const sockaddr_in*>(&peer.storage);
+        ::inet_ntop(AF_INET, &v4->sin_addr, host, sizeof host);
+        return host;
+    }
+    auto v6 = reinterpret_cast<const sockaddr_in6*>(&peer.storage)->sin6_addr;
+    if (IN6_IS_ADDR_V4MAPPED(&v6)) {
+        constexpr std::size_t mapped_at = 12;
+        ::inet_ntop(AF_INET, &v6.s6_addr[mapped_at], host, sizeof host);
+        return host;
+    }
+    constexpr std::size_t network_bytes = 8;
+    std::memset(&v6.s6_addr[network_bytes], 0, sizeof v6.s6_addr - network_bytes);
+    ::inet_ntop(AF_INET6, &v6, host, sizeof host);
+    return concat(host, "/64");
+}
+
 std::uint16_t local_port(int socket) {
     address local;
     local.size = sizeof local.storage;

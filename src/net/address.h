@@ -27,6 +27,9 @@ struct address {
 // The same forms back; "unix" for an unnamed socket.
 [[nodiscard]] std::string to_text(const address& from);
 [[nodiscard]] std::string peer_name(int socket);
+// Whose a connected socket's other end is, for limits per peer: an IPv4 address, the first 64 bits
+// of an IPv6 address (which is what one host is given), "uid 1000" for a Unix socket.
+[[nodiscard]] std::string origin_of(int socket);
 // 0 for a socket without ports.
 [[nodiscard]] std::uint16_t local_port(int socket);
 

@@ -2,6 +2,8 @@
 
 #include <array>
 #include <cerrno>
+#include <optional>
+#include <string_view>
 
 #include <fcntl.h>
 #include <linux/filter.h>
@@ -17,22 +19,52 @@ namespace hearth::net {
 
 namespace {
 
-// A socket file left by a killed process would refuse the bind. One that a living server listens on
-// is kept, and so is a file of any other kind.
-void remove_stale_socket(const std::string& path, const address& where) {
+// What stands in the way of a Unix socket's file, for people; empty when nothing does. A socket
+// file left by a killed process would refuse the bind and is removed. One that a living server
+// listens on is kept, and so is a file of any other kind.
+std::string_view clear_way(const std::string& path, const address& where) {
     struct stat status{};
-    if (::lstat(path.c_str(), &status) != 0 || !S_ISSOCK(status.st_mode)) {
-        return;
+    if (::lstat(path.c_str(), &status) != 0) {
+        return "";
+    }
+    if (!S_ISSOCK(status.st_mode)) {
+        return ", where a file is that is no socket; remove it, or choose another path";
     }
     const unique_fd probe(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-    if (probe && ::connect(probe.get(), where.data(), where.size) != 0 && errno == ECONNREFUSED) {
+    const int connected = probe ? ::connect(probe.get(), where.data(), where.size) : -1;
+    if (connected != 0 && errno == ECONNREFUSED) {
         ::unlink(path.c_str());
+        return "";
     }
+    return ", on which another server listens; stop it, or choose another path";
 }
+
+// A file's mode is the process's mask at the bind; to set it afterwards by name would follow
+// whatever has taken the name meanwhile.
+class masked {
+public:
+    explicit masked(const socket_file* file) noexcept {
+        constexpr mode_t all = 0777;
+        if (file != nullptr) {
+            before_ = ::umask(all & ~file->mode);
+        }
+    }
+    ~masked() {
+        if (before_) {
+            ::umask(*before_);
+        }
+    }
+    masked(const masked&) = delete;
+    masked& operator=(const masked&) = delete;
+
+private:
+    std::optional<mode_t> before_;
+};
 
 }  // namespace
 
-result<unique_fd> open_listening_socket(const std::string& text, int backlog) {
+result<unique_fd> open_listening_socket(const std::string& text, int backlog,
+                                        const socket_file* file) {
     auto where = parse_address(text);
     if (!where) {
         return propagate(where);
@@ -42,14 +74,23 @@ result<unique_fd> open_listening_socket(const std::string& text, int backlog) {
         return fail_errno("socket");
     }
     const int on = 1;
-    if (where->family() == AF_UNIX) {
-        remove_stale_socket(text, *where);
+    std::string_view obstacle;
+    const bool is_unix = where->family() == AF_UNIX;
+    if (is_unix) {
+        obstacle = clear_way(text, *where);
     } else {
         ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
         ::setsockopt(fd.get(), SOL_SOCKET, SO_REUSEPORT, &on, sizeof on);
     }
-    if (::bind(fd.get(), where->data(), where->size) != 0) {
-        return fail_errno(concat("cannot listen on ", text));
+    {
+        const masked mode(is_unix ? file : nullptr);
+        if (::bind(fd.get(), where->data(), where->size) != 0) {
+            return fail_errno(concat("cannot listen on ", text, obstacle));
+        }
+    }
+    // Nobody can connect before listen().
+    if (is_unix && file != nullptr && ::lchown(text.c_str(), file->uid, file->gid) != 0) {
+        return fail_errno(concat("cannot give the socket ", text, " to its user"));
     }
     if (::listen(fd.get(), backlog) != 0) {
         return fail_errno(concat("cannot listen on ", text));

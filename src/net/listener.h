@@ -4,17 +4,32 @@
 #include <memory>
 #include <string>
 
+#include <sys/types.h>
+
 #include "base/unique_fd.h"
 #include "net/stream.h"
 #include "uring/multishot.h"
 
 namespace hearth::net {
 
+inline constexpr int listen_backlog_default = 4096;  // connections that wait to be accepted
+
+// Whose the file of a Unix socket is; who may write to it may connect.
+struct socket_file {
+    uid_t uid = 0;
+    gid_t gid = 0;
+    mode_t mode = 0660;
+};
+
 // A listening socket, made before its ring so that errors ("address in use") come at start-up.
 // Several rings share a TCP port by opening it once each: SO_REUSEPORT spreads connections over
-// them.
+// them. The file of a Unix socket that nobody listens on any more is replaced; one that somebody
+// listens on, or that is no socket, is an error with EADDRINUSE that says so. With `file` its owner
+// and mode are these from before the first connection on, otherwise the process's; start-up alone,
+// as the process's umask changes for a moment.
 [[nodiscard]] result<unique_fd> open_listening_socket(const std::string& address,
-                                                      int backlog = 4096);
+                                                      int backlog = listen_backlog_default,
+                                                      const socket_file* file = nullptr);
 
 // Accepts streams from a listening socket. Ring thread only; close() before destruction.
 class listener {

@@ -41,6 +41,10 @@ socket_stream::socket_stream(unique_fd fd, std::string peer)
     ::setsockopt(fd_.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
 }
 
+std::string socket_stream::origin() const {
+    return origin_of(fd_.get());
+}
+
 task<result<io_buffer>> socket_stream::read(deadline until) {
     return receiver_.next(until);
 }

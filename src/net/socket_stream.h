@@ -22,6 +22,7 @@ public:
     task<result<>> shutdown_write(deadline until) override;
     task<void> close() override;
     [[nodiscard]] const std::string& peer() const noexcept override { return peer_; }
+    [[nodiscard]] std::string origin() const override;
     [[nodiscard]] int descriptor() const noexcept { return fd_.get(); }
 
 private:

@@ -43,6 +43,10 @@ public:
     // "203.0.113.7:4711" for people and logs; "unix" for a local socket.
     [[nodiscard]] virtual const std::string& peer() const noexcept = 0;
 
+    // Whose it is, as far as can be told without a word of its own, for limits per peer; of a
+    // socket as net::origin_of() has it.
+    [[nodiscard]] virtual std::string origin() const { return peer(); }
+
     task<result<>> write(std::string_view text, deadline until) {
         co_return co_await write(write_parts(&text, 1), until);
     }

@@ -7,8 +7,7 @@
 #include "base/ids.h"
 #include "base/log.h"
 #include "coro/scope.h"
-#include "net/resolve.h"
-#include "net/socket_stream.h"
+#include "net/connect.h"
 
 namespace hearth::redis {
 namespace {
@@ -69,18 +68,7 @@ milliseconds client::next_pause() {
 
 task<result<std::unique_ptr<connection>>> client::connect(deadline until) {
     const endpoint& where = settings_.where;
-    auto addresses = co_await net::resolve(lookups_, where.host, where.port);
-    if (!addresses) {
-        ++counts_.failed;
-        co_return propagate(addresses);
-    }
-    result<std::unique_ptr<net::stream>> link;
-    for (const auto& each : *addresses) {
-        link = co_await net::connect_stream(each, until);
-        if (link) {
-            break;
-        }
-    }
+    auto link = co_await net::connect_host(lookups_, where.host, where.port, until);
     if (link && where.tls) {
         link = co_await net::connect_tls(settings_.tls, std::move(*link), where.host, until);
     }
@@ -155,11 +143,23 @@ task<void> client::keep_alive() {
         if (ended || ended.error().code != errc::deadline_exceeded) {
             co_return;
         }
-        auto answer = co_await current_->call({"PING"}, after(settings_.ping_timeout));
-        if (!answer) {
+        if (!co_await is_alive()) {
             co_return;
         }
     }
+}
+
+// A PING that gets no answer in time, or that does not fit behind all that waits already, tells
+// nothing of a server that is still answering others: a busy connection is not a dead one.
+task<bool> client::is_alive() {
+    connection& link = *current_;
+    const deadline until = after(settings_.ping_timeout);
+    const std::uint64_t before = link.received_bytes();
+    auto answer = co_await link.call({"PING"}, until);
+    if (!answer && answer.error().code == errc::limit_exceeded) {
+        [[maybe_unused]] const auto ended = co_await link.ended().wait(until);
+    }
+    co_return !link.ended().is_set() && link.received_bytes() > before;
 }
 
 task<result<reply>> client::call(command asked, deadline until) {

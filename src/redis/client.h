@@ -24,7 +24,7 @@ struct client_settings {
     // fleet does not come back all at once.
     milliseconds pause_min{50};
     milliseconds pause_max{5'000};
-    // A silent peer is asked so often, and given up when it does not answer within the time: a
+    // A peer is asked so often, and given up when nothing at all comes of it within the time: a
     // connection whose other end is gone looks alive until something is sent.
     milliseconds ping_every{10'000};
     milliseconds ping_timeout{5'000};
@@ -70,6 +70,7 @@ private:
     task<result<>> introduce(connection& fresh, deadline until);
     task<void> serve(connection& fresh, error& why);
     task<void> keep_alive();
+    task<bool> is_alive();
     [[nodiscard]] milliseconds next_pause();
 
     client_settings settings_;

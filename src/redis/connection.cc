@@ -151,6 +151,7 @@ task<void> connection::read_replies() {
             co_return;
         }
         const auto bytes = some->text();
+        received_bytes_ += bytes.size();
         if (::redisReaderFeed(reader_.get(), bytes.data(), bytes.size()) != REDIS_OK) {
             end({errc::protocol, "what came is not Redis's protocol", 0});
             co_return;

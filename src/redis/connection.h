@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstdint>
 #include <deque>
 #include <functional>
 #include <initializer_list>
@@ -54,6 +55,8 @@ public:
     void close();
 
     [[nodiscard]] event& ended() noexcept { return ended_; }
+    // Of the server so far: whether it speaks at all.
+    [[nodiscard]] std::uint64_t received_bytes() const noexcept { return received_bytes_; }
 
     // errc::unavailable when the connection ends first: the command may or may not have run. After
     // errc::deadline_exceeded or cancelled likewise; the late reply is dropped. An error reply of
@@ -80,6 +83,7 @@ private:
         void operator()(redisReader* owned) const noexcept;
     };
     std::unique_ptr<redisReader, free_reader> reader_;
+    std::uint64_t received_bytes_ = 0;
     std::string queued_;
     wait_list has_queued_;
     std::deque<std::shared_ptr<pending>> in_flight_;

@@ -286,10 +286,12 @@ task<void> job_intake::mark_running_later(const faas::job_delivery& delivery) {
 
 // What it says of the job is of use to who asks, and nothing rests on it.
 task<void> job_intake::mark_running(const faas::job_delivery& delivery) {
-    auto marked = co_await log_.mark_running(delivery.content.job_id, delivery.attempts, soon());
+    faas::outcome open;
+    open.status = faas::invocation_status::running;
+    const auto record = record_of(delivery.content, delivery.attempts, std::move(open));
+    auto marked = co_await log_.mark_running(record, soon());
     const bool expected = marked || marked.error().code == errc::cancelled ||
-                          marked.error().code == errc::conflict ||  // its outcome stands by now
-                          marked.error().code == errc::not_found;
+                          marked.error().code == errc::conflict;  // its outcome stands by now
     if (!expected) {
         report("mark as running", delivery, marked.error());
     }

@@ -5,8 +5,6 @@
 
 #include "base/ids.h"
 #include "base/log.h"
-#include "net/resolve.h"
-#include "net/socket_stream.h"
 
 namespace hearth::worker {
 namespace {
@@ -34,7 +32,8 @@ task<void> lane_client::run() {
     milliseconds pause = options_.pause_base;
     while (!finishing_) {
         const std::uint64_t connected_before = statistics_.connected;
-        auto link = co_await connect();
+        auto link = co_await connect_lane(lookups_, options_.controller, options_.tls,
+                                          after(connect_wait_max));
         if (link) {
             co_await serve(std::move(*link));
         } else {
@@ -55,34 +54,14 @@ task<void> lane_client::run() {
     }
 }
 
-task<result<std::unique_ptr<net::stream>>> lane_client::connect() {
-    const deadline until = after(connect_wait_max);
-    auto found =
-        co_await net::resolve(lookups_, options_.controller.host, options_.controller.port);
-    if (!found) {
-        co_return propagate(found);
-    }
-    result<std::unique_ptr<net::stream>> link = fail(errc::unavailable, "no address");
-    for (const std::string& address : *found) {
-        link = co_await net::connect_stream(address, until);
-        if (link) {
-            break;
-        }
-    }
-    if (!link || !options_.controller.tls) {
-        co_return link;
-    }
-    co_return co_await net::connect_tls(options_.tls, std::move(*link), options_.controller.host,
-                                        until);
-}
-
 task<error> lane_client::serve(std::unique_ptr<net::stream> stream) {
     lane_link link({.invoker = invoker_,
                     .host = host_,
                     .events = events_,
                     .calls = calls_,
                     .draining = draining_,
-                    .answered = answered_},
+                    .answered = answered_,
+                    .recorder = options_.recorder},
                    std::move(stream), options_.connection);
     link_ = &link;
     error why = co_await link.run(options_.token, options_.worker_id);
@@ -125,6 +104,9 @@ task<void> lane_client::finish(deadline until) {
     refuse_new();
     finishing_ = true;
     finish_began_.notify_all();
+    if (options_.recorder != nullptr) {
+        options_.recorder->hurry();
+    }
     while (link_ != nullptr && link_->calls() > 0 && co_await answered_.wait(until)) {
     }
     if (link_ != nullptr) {

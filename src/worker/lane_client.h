@@ -25,6 +25,9 @@ struct lane_client_options {
     milliseconds pause_max{30'000};
     std::size_t event_bytes_max = 64u << 20;  // of events that arrive
     lane::connection_options connection;
+    // Of calls that lose their lane while they run; null: nobody records these. Outlives the
+    // client.
+    lane_recorder* recorder = nullptr;
 };
 
 struct lane_client_statistics {
@@ -51,7 +54,8 @@ public:
     // Takes the credits back: no new calls from now on; what is on its way is refused.
     void refuse_new();
     // After refuse_new(): waits until every call is answered, or `until`, says goodbye and ends
-    // run(). Calls that go on without a lane are awaited too: their invoker ends them.
+    // run(). Calls that go on without a lane are awaited too: their invoker ends them, and their
+    // outcomes are recorded within one try.
     task<void> finish(deadline until);
 
     [[nodiscard]] bool connected() const noexcept { return link_ != nullptr && link_->greeted(); }
@@ -62,7 +66,6 @@ public:
     [[nodiscard]] const lane_client_statistics& statistics() const noexcept { return statistics_; }
 
 private:
-    task<result<std::unique_ptr<net::stream>>> connect();
     void note(const error& why, std::optional<lane::goodbye_reason> farewell);
 
     faas::invoker& invoker_;

@@ -3,6 +3,7 @@
 #include <charconv>
 
 #include "base/concat.h"
+#include "net/connect.h"
 
 namespace hearth::worker {
 
@@ -44,6 +45,25 @@ result<lane_endpoint> parse_lane_endpoint(std::string_view text) {
     }
     made.host = host;
     return made;
+}
+
+std::string to_text(const lane_endpoint& where) {
+    if (where.port == 0) {
+        return concat("unix:", where.host);
+    }
+    const bool v6 = where.host.contains(':');
+    return concat(where.tls ? "tls://" : "tcp://", v6 ? "[" : "", where.host, v6 ? "]:" : ":",
+                  where.port);
+}
+
+task<result<std::unique_ptr<net::stream>>> connect_lane(thread_pool& lookups, lane_endpoint where,
+                                                        std::shared_ptr<const net::tls_context> tls,
+                                                        deadline until) {
+    auto link = co_await net::connect_host(lookups, where.host, where.port, until);
+    if (!link || !where.tls) {
+        co_return link;
+    }
+    co_return co_await net::connect_tls(std::move(tls), std::move(*link), where.host, until);
 }
 
 }  // namespace hearth::worker

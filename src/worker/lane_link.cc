@@ -33,6 +33,7 @@ struct lane_link::carried final : faas::start_watcher {
     scope* running = nullptr;
     bool started = false;
     bool withdrawn = false;
+    epoch_ms came_at = wall_clock_ms();
     result<faas::outcome> end = fail(errc::internal, "the call has not ended");
 
     void on_started() noexcept override {
@@ -289,7 +290,23 @@ task<void> lane_link::run_call(lane_surroundings around, std::shared_ptr<carried
     call->running = nullptr;
     if (call->home != nullptr) {
         call->home->answer(*call);
+    } else if (call->started && call->end && around.recorder != nullptr) {
+        // What had not started, the controller has given to another worker.
+        co_await around.recorder->record(record_of(*call));
     }
+}
+
+faas::invocation_record lane_link::record_of(carried& call) {
+    faas::invocation_record out;
+    out.job_id = call.what.job_id;
+    out.request_id = call.what.request_id;
+    out.function_id = call.what.target->id;
+    out.attempts = 1;
+    out.created_at = call.came_at;
+    out.updated_at = wall_clock_ms();
+    out.end = std::move(*call.end);
+    out.status = out.end.status;
+    return out;
 }
 
 task<void> lane_link::invoke(faas::invoker& invoker, carried& call) {

@@ -15,6 +15,7 @@
 #include "lane/connection.h"
 #include "lane/incoming_body.h"
 #include "worker/lane_host.h"
+#include "worker/lane_recorder.h"
 
 namespace hearth::worker {
 
@@ -25,7 +26,8 @@ struct lane_surroundings {
     hearth::lane::byte_budget& events;  // that arrive, beyond what comes unasked
     scope& calls;                       // outlives the lanes: what has started goes on without one
     const bool& draining;
-    wait_list& answered;  // told when no call is left on a lane
+    wait_list& answered;      // told when no call is left on a lane
+    lane_recorder* recorder;  // of calls that have lost their lane; null: their outcomes go with it
 };
 
 // The worker's end of one lane. Ring thread only.
@@ -70,6 +72,7 @@ private:
     void begin(const std::shared_ptr<carried>& call);
     static task<void> run_call(lane_surroundings around, std::shared_ptr<carried> call);
     static task<void> invoke(faas::invoker& invoker, carried& call);
+    static faas::invocation_record record_of(carried& call);
     void answer(carried& call);
     void answer_outcome(carried& call, faas::outcome end);
     void close_stream(std::uint64_t stream);

@@ -20,12 +20,13 @@ result<std::unique_ptr<worker>> worker::create(uring::ring& home, sandbox::clien
         return propagate(code);
     }
     return std::unique_ptr<worker>(
-        new worker(home, std::move(sandboxes), std::move(*code), metrics, options));
+        new worker(home, std::move(sandboxes), std::move(*code), blocking, metrics, options));
 }
 
 worker::worker(uring::ring& home, sandbox::client sandboxes, std::unique_ptr<code_cache> code,
-               prometheus::Registry& metrics, const worker_options& options)
-    : sandboxes_(std::make_unique<sandbox_manager>(home, std::move(sandboxes))),
+               thread_pool& blocking, prometheus::Registry& metrics, const worker_options& options)
+    : blocking_(blocking),
+      sandboxes_(std::make_unique<sandbox_manager>(home, std::move(sandboxes))),
       code_(std::move(code)),
       instruments_(metrics),
       violations_([this](violation kind) { instruments_.count_violation(kind); }),
@@ -92,10 +93,24 @@ task<void> worker::drain(deadline grace) {
     co_await dispatch_->finish();
     co_await sandboxes_->finish();
     co_await tasks_.join();
-    auto ended = sandboxes_->close_and_wait(after(exit_wait));
+    auto ended = co_await end_sandboxd();
     if (!ended) {
         log::error("hearth-sandboxd did not end cleanly", {{"reason", ended.error().message}});
     }
+}
+
+// It removes mounts and cgroups, which takes as long as the kernel likes. Meanwhile the loop turns:
+// lanes, health checks and the service manager's watchdog live on it.
+task<result<int>> worker::end_sandboxd() {
+    sandbox_manager& manager = *sandboxes_;
+    auto waited =
+        co_await blocking_.run([&manager] { return manager.close_and_wait(after(exit_wait)); });
+    if (!waited) {
+        // The pool is full of other work. Better a loop that stands still than a manager that
+        // nobody waited for.
+        co_return manager.close_and_wait(after(exit_wait));
+    }
+    co_return std::move(*waited);
 }
 
 void worker::refresh_gauges() {

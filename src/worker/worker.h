@@ -21,6 +21,7 @@ struct worker_options {
 // only.
 class worker final : public faas::invoker {
 public:
+    // All but `sandboxes` outlive it.
     [[nodiscard]] static result<std::unique_ptr<worker>> create(
         uring::ring& home, sandbox::client sandboxes, faas::code_store& store,
         faas::archive_intake& archives, thread_pool& blocking, prometheus::Registry& metrics,
@@ -42,9 +43,11 @@ public:
 
 private:
     worker(uring::ring& home, sandbox::client sandboxes, std::unique_ptr<code_cache> code,
-           prometheus::Registry& metrics, const worker_options& options);
+           thread_pool& blocking, prometheus::Registry& metrics, const worker_options& options);
     task<result<faas::outcome>> run(const faas::invocation& call, deadline until);
+    task<result<int>> end_sandboxd();
 
+    thread_pool& blocking_;
     scope tasks_;
     std::unique_ptr<sandbox_manager> sandboxes_;
     std::unique_ptr<code_cache> code_;

@@ -23,7 +23,7 @@ SERVICES = {
             "GetQueueAttributes"],
     "s3": ["PutObject", "GetObject", "DeleteObject", "AbortMultipartUpload"],
     "dynamodb": ["GetItem", "PutItem", "UpdateItem", "DeleteItem", "Query", "Scan",
-                 "BatchWriteItem", "DescribeTable", "DescribeTimeToLive"],
+                 "BatchGetItem", "BatchWriteItem", "DescribeTable", "DescribeTimeToLive"],
     "cloudwatch": ["PutMetricData"],
     "autoscaling": ["DescribeAutoScalingInstances", "DescribeLifecycleHooks",
                     "RecordLifecycleActionHeartbeat", "CompleteLifecycleAction"],

@@ -17,7 +17,7 @@ from client import Client
 from server import adopt_orphans, binary, eventually, instance_of, processes_of, read_text
 from server import cgroups_of, reap_orphans
 
-API_KEY = "end-to-end"
+API_KEY = "the-key-of-end-to-end-tests"
 WORKER_TOKEN = "a worker's token"
 # Bounds of waits, not expectations: a loaded machine is slow.
 START_WAIT_S = 60

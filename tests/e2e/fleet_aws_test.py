@@ -11,7 +11,7 @@ import tempfile
 import threading
 import urllib.parse
 
-from fleet import API_KEY, Controller, FleetTest, Worker, program, stop_in_order
+from fleet import API_KEY, WORKER_TOKEN, Controller, FleetTest, Worker, program, stop_in_order
 from harness import eventually, main
 
 INSTANCE = "i-0123456789abcdef0"
@@ -178,15 +178,15 @@ class TheBacklog(FleetOnAws):
 class ASettingThatRefers(FleetOnAws):
     def test_is_fetched_before_the_start_and_shown_nowhere(self):
         self.aws.parameters["/hearth/api-key"] = API_KEY
-        self.aws.secrets["hearth/fleet"] = json.dumps({"token": "from-a-secret"})
+        self.aws.secrets["hearth/fleet"] = json.dumps({"token": "a-token-from-a-secret"})
         controller = self.start_controller(
             **self.aws.settings(),
             INFRA_API_KEY="ssm:/hearth/api-key",
             WORKER_TOKEN="secretsmanager:hearth/fleet#token",
         )
-        worker = self.make(Worker, controller.url, WORKER_TOKEN="from-a-secret").start()
+        worker = self.make(Worker, controller.url, WORKER_TOKEN="a-token-from-a-secret").start()
         eventually(lambda: controller.live_workers(), "the worker's first heartbeat")
-        self.assertNotIn("from-a-secret", controller.log_text())
+        self.assertNotIn("a-token-from-a-secret", controller.log_text())
         stop_in_order(controller, worker)
 
     def test_that_cannot_be_fetched_is_a_problem_among_all_others(self):
@@ -206,7 +206,8 @@ class ASettingThatRefers(FleetOnAws):
 
 class CheckConfig(FleetOnAws):
     def test_tells_every_right_of_the_controller(self):
-        settings = {"INFRA_API_KEY": API_KEY, "WORKER_TOKEN": "t", "HEARTH_PUBLISH_BACKLOG": "1"}
+        settings = {"INFRA_API_KEY": API_KEY, "WORKER_TOKEN": WORKER_TOKEN,
+                    "HEARTH_PUBLISH_BACKLOG": "1"}
         status, told = self.check("hearth-controller", **settings, **self.aws.settings())
         self.assertEqual(status, 0, told)
         for right in ("sqs:SendMessage", "s3:PutObject", "dynamodb:Query",
@@ -215,7 +216,7 @@ class CheckConfig(FleetOnAws):
         self.assertNotIn("FAILED", told)
 
     def test_tells_every_right_of_a_worker_on_ec2_and_what_is_wrong(self):
-        settings = {"WORKER_TOKEN": "t", "CONTROLLER_URL": "http://127.0.0.1:9",
+        settings = {"WORKER_TOKEN": WORKER_TOKEN, "CONTROLLER_URL": "http://127.0.0.1:9",
                     "TABLE_NAME": os.environ["LOGS_TABLE_NAME"]}
         status, told = self.check("hearth-worker", **settings, **self.aws.settings())
         self.assertEqual(status, 1, told)

@@ -12,7 +12,7 @@ import tempfile
 import unittest
 
 from fleet import Controller, FleetTest, ServiceManager, Worker, program, stop_in_order
-from fleet import START_WAIT_S
+from fleet import START_WAIT_S, WORKER_TOKEN, lasting_port
 from harness import eventually, main
 
 HELLO = "def handler(event, context):\n    return 1\n"
@@ -67,6 +67,30 @@ class Settings(unittest.TestCase):
             self.assertIn(name, done.stderr)
         self.assertNotIn("hunter2", done.stderr)
 
+    def test_keys_and_tokens_that_cannot_be_used_are_told_and_not_shown(self):
+        good = "0123456789abcdef"
+        unusable = {
+            "too short": good[1:],
+            "too long": "x" * 1025,
+            "a blank at its end": good + " ",
+            "a blank at its start": " " + good,
+            "two lines": good + "\n" + good,
+            "no ASCII": good + "\u00e9",
+        }
+        names = ("INFRA_API_KEY", "WORKER_TOKEN")
+        for what, text in unusable.items():
+            with self.subTest(what):
+                done = run("hearth-controller", environment=dict.fromkeys(names, text))
+                for name in names:
+                    self.assertRegex(done.stderr, rf"(?m)^  {name} .*16 to 1024 printable ASCII")
+                self.assertNotIn(text.strip(), done.stderr)
+        same = run("hearth-controller", environment=dict.fromkeys(names, good))
+        self.assertIn("INFRA_API_KEY and WORKER_TOKEN: are the same", same.stderr)
+        self.assertNotIn(good, same.stderr)
+        for usable in (good, "x" * 1024, "!with blanks inside~"):
+            done = run("hearth-worker", environment={"WORKER_TOKEN": usable})
+            self.assertNotIn("WORKER_TOKEN", done.stderr)
+
     def test_come_from_a_file_too(self):
         with tempfile.NamedTemporaryFile("w", suffix=".env") as file:
             file.write("BUCKET_NAME=x\nTABLE_NAME='a b'\n")
@@ -97,26 +121,41 @@ class CheckConfig(FleetTest):
         return {(each[0], each[1], each[-1].split(" at ")[0]): each[3] for each in cells}
 
     def test_asks_every_service_and_says_what_is_wrong_with_which(self):
-        controller = self.start_controller()
-        settings = {**os.environ, "WORKER_TOKEN": "a worker's token", "HEARTH_LOG_LEVEL": "error"}
+        port = lasting_port()
+        controller = self.start_controller(LANE_PORT=str(port))
+        settings = {**os.environ, "WORKER_TOKEN": WORKER_TOKEN, "HEARTH_LOG_LEVEL": "error"}
         settings["CONTROLLER_URL"] = controller.url
+        settings["LANE_URL"] = f"tcp://127.0.0.1:{port}"
         good = run("hearth-worker", "--check-config", environment=settings)
         self.assertEqual(good.returncode, 0, good.stdout + good.stderr)
         rows = self.rows(good)
         self.assertEqual(
             {service for service, _, _ in rows},
-            {"credentials", "SQS", "S3", "DynamoDB", "Redis", "controller"},
+            {"credentials", "SQS", "S3", "DynamoDB", "Redis", "controller", "lane"},
         )
         self.assertEqual(set(rows.values()), {"ok"})
         bad = run(
             "hearth-worker",
             "--check-config",
-            environment={**settings, "WORKER_TOKEN": "a guess", "TABLE_NAME": "no-such-table"},
+            environment={
+                **settings, "WORKER_TOKEN": "a guess of the token", "TABLE_NAME": "no-such-table",
+            },
         )
         self.assertEqual(bad.returncode, 1)
         failed = {key[0]: text for key, text in self.rows(bad).items() if text != "ok"}
-        self.assertEqual(set(failed), {"DynamoDB", "controller"}, bad.stdout)
+        self.assertEqual(set(failed), {"DynamoDB", "controller", "lane"}, bad.stdout)
         self.assertIn("WORKER_TOKEN", failed["controller"])
+        self.assertIn("WORKER_TOKEN", failed["lane"])
+        for place, said in {
+            controller.url.replace("http", "tcp"): "LANE_URL names a controller's LANE_PORT",
+            f"unix:{controller.folder}/absent": "No such file",
+            f"tls://127.0.0.1:{port}": "TLS handshake",
+        }.items():
+            wrong = run("hearth-worker", "--check-config",
+                        environment={**settings, "LANE_URL": place})
+            failed = {key[0]: text for key, text in self.rows(wrong).items() if text != "ok"}
+            self.assertEqual((wrong.returncode, set(failed)), (1, {"lane"}), wrong.stdout)
+            self.assertIn(said, failed["lane"])
         controller.stop()
 
 
@@ -125,7 +164,7 @@ class AWorkerWithoutAuthorities(unittest.TestCase):
         with tempfile.TemporaryDirectory(prefix="hearth-fleet-", dir="/var/tmp") as folder:
             os.chmod(folder, 0o755)
             done = run("hearth-worker", environment={
-                **os.environ, "WORKER_TOKEN": "a worker's token",
+                **os.environ, "WORKER_TOKEN": WORKER_TOKEN,
                 "CONTROLLER_URL": "http://127.0.0.1:1", "HEARTH_WORKER_PORT": "0",
                 "HEARTH_DATA_DIR": os.path.join(folder, "data"),
                 "LANE_URL": "tls://127.0.0.1:1", "LANE_CA_FILE": "/nonexistent/ca.pem",

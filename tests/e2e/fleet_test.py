@@ -184,7 +184,8 @@ class AWorker(FleetTest):
         worker.stop()
 
     def test_with_another_token_is_not_listed_and_says_why(self):
-        stranger = self.make(Worker, self.controller.url, WORKER_TOKEN="a guess").start()
+        guess = "a guess of the token"
+        stranger = self.make(Worker, self.controller.url, WORKER_TOKEN=guess).start()
         eventually(lambda: "WORKER_TOKEN" in stranger.log_text(), "the reason in its log")
         self.assertEqual(self.controller.workers(), {})
         stranger.stop()

@@ -195,6 +195,13 @@ protected:
         record.status = now;
         ASSERT_TRUE(loop_.run(log_->create(record, soon())));
     }
+    void mark_running(std::string_view id) {
+        faas::invocation_record record;
+        record.job_id = id;
+        record.status = status::running;
+        record.attempts = 1;
+        ASSERT_TRUE(loop_.run(log_->mark_running(record, soon())));
+    }
     void finish_record(std::string_view id, status now) {
         faas::invocation_record record;
         record.job_id = id;
@@ -238,11 +245,21 @@ TEST_F(recovery_test, a_job_that_was_running_can_be_had_at_once_with_its_attempt
     create_record("job-1");
     enqueue("job-1");
     const auto before = take();
-    ASSERT_TRUE(loop_.run(log_->mark_running("job-1", 1, soon())));
+    mark_running("job-1");
     EXPECT_EQ(restart().redelivered, 1);
     EXPECT_EQ(status_of("job-1"), status::queued);
     EXPECT_EQ(loop_.run(queue_->acknowledge(before.receipt, soon())).error().code, errc::not_found);
     EXPECT_EQ(take().attempts, 2);
+}
+
+TEST_F(recovery_test, a_job_without_a_record_is_known_by_the_queue_until_it_has_one) {
+    const std::string id = make_uuid();
+    enqueue(id);
+    EXPECT_EQ(restart().lost, 0);
+    EXPECT_EQ(status_of(id), status::queued);
+    EXPECT_EQ(loop_.run(log_->get(id, soon()))->created_at, time_of_uuid(id));
+    ASSERT_TRUE(loop_.run(queue_->acknowledge(take().receipt, soon())));
+    EXPECT_EQ(loop_.run(log_->get(id, soon())).error().code, errc::not_found);
 }
 
 TEST_F(recovery_test, a_record_that_never_got_its_job_is_lost) {

@@ -132,6 +132,55 @@ TEST_F(redis_client, a_server_that_stands_still_is_given_up) {
     EXPECT_GE(watchful.counts().connected, 2U);
 }
 
+task<result<>> sleep_for(milliseconds time) {
+    co_return co_await sleep_until(after(time));
+}
+
+// Answers its first command, then nothing until it is told, then slowly.
+task<void> answer_slowly(net::listener& incoming, const event& wanted, const bool& over) {
+    auto peer = co_await incoming.accept(soon());
+    EXPECT_TRUE(co_await (*peer)->read(soon()));
+    EXPECT_TRUE(co_await (*peer)->write("+OK\r\n", soon()));
+    while (!over) {
+        if (wanted.is_set()) {
+            EXPECT_TRUE(co_await (*peer)->write("+OK\r\n", soon()));
+        }
+        EXPECT_TRUE(co_await sleep_until(after(milliseconds(1))));
+    }
+    co_await (*peer)->close();
+}
+
+TEST(redis_keep_alive, a_server_that_is_busy_with_a_full_line_of_commands_is_not_given_up) {
+    constexpr milliseconds patience{200};
+    test_ring loop;
+    thread_pool lookups(1, 4);
+    const temporary_directory folder;
+    const auto path = folder.file("busy.sock");
+    net::listener incoming(net::open_listening_socket(path).value());
+    event wanted;
+    bool over = false;
+    auto serving = loop.start(answer_slowly(incoming, wanted, over));
+    redis::client client(
+        {.where = {.host = path}, .ping_every = milliseconds(1), .ping_timeout = patience},
+        lookups);
+    {
+        const keeper keeping(loop, client.run());
+        loop.run_until([&] { return client.connected(); });
+        std::vector<test_loop::pending<result<redis::reply>>> calls;
+        for (std::size_t i = 0; i < redis::connection::in_flight_max; ++i) {
+            calls.push_back(loop.start(client.call({"PING"}, soon())));
+        }
+        EXPECT_TRUE(
+            loop.run(sleep_for(milliseconds(20))));  // it has been asked by now, and refused
+        wanted.set();
+        EXPECT_TRUE(loop.run(sleep_for(3 * patience)));
+        EXPECT_EQ(client.counts().lost, 0U);
+    }
+    over = true;
+    serving.get();
+    loop.run(incoming.close());
+}
+
 TEST_F(redis_client, errors_of_the_server_say_what_kind_they_are) {
     ASSERT_TRUE(call({"SET", "text", "a"}));
     EXPECT_EQ(call({"INCR", "text"}).error().code, errc::invalid_argument);

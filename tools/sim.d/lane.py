@@ -1,15 +1,16 @@
 """The controller's side of lanes: ctrl/lane_scheduler.h as events.
 
-Functions with waiting calls take turns; while others are in use none takes the last eighth of the
-credits; a call goes to a worker that has told of an idle sandbox, otherwise to the least loaded. A
-call that has waited for a second, or finds its line full, goes through the queue."""
+Functions with waiting calls take turns; while others are in use none takes a credit when it has
+seven times as many as are free, and the last one only when it has none; a call goes to a worker
+that has told of an idle sandbox, otherwise to the least loaded. A call that has waited for a
+second, or finds its line full, goes through the queue."""
 
 import collections
 
 FUNCTION_LINE_MAX = 100
 LINE_MAX = 1000
 USE_REMEMBERED_S = 60.0
-RESERVE_PART = 8
+TAKEN_PER_FREE = 7
 
 
 class Line:
@@ -125,12 +126,12 @@ class Lanes:
             self._taken += change
 
     def _may_take(self, number, line):
-        total = self._total()
         other = next((each for each in reversed(self._recent) if each != number), None)
-        if total < 2 or other is None or \
+        if not line.running or other is None or \
                 self.clock.now - self._lines[other].last_called >= USE_REMEMBERED_S:
             return True
-        return line.running < total - max(1, total // RESERVE_PART)
+        free = self._total() - self._taken
+        return free > 1 and line.running < TAKEN_PER_FREE * free
 
     def _choose(self, line):
         best = None

@@ -2,13 +2,10 @@
 #include <poll.h>
 #include <sys/socket.h>
 
-#include "net/listener.h"
-#include "net/tls.h"
 #include "tests/integration/lane/lane_fixture.h"
-#include "tests/support/certificates.h"
 #include "tests/unit/lane/recorded_frames.h"
 
-// Peers that are not what they should be, and lanes over each kind of stream.
+// Peers that are not what they should be.
 
 namespace hearth {
 namespace {
@@ -208,151 +205,6 @@ TEST_F(lane_peers, lanes_beyond_the_limit_are_told_so) {
     add_worker("worker-1");
     EXPECT_THAT(farewell(hello_frame(), lane::goodbye_reason::limit), HasSubstr("1 lanes"));
     EXPECT_EQ(hub_->lanes(), 1u);
-}
-
-// Hub and client over a listener, as the programs have them.
-class lane_streams : public lane_peers {
-protected:
-    void listen(const std::string& address, std::shared_ptr<const net::tls_context> tls = {}) {
-        listening_ = std::make_unique<net::listener>(net::open_listening_socket(address).value());
-        accepting_ = std::make_unique<scope>();
-        accepting_->spawn(hub_->serve(*listening_, std::move(tls)));
-    }
-    void stop_listening() {
-        if (listening_) {
-            accepting_->request_stop();
-            loop_.run(listening_->close());
-            loop_.ring().run(accepting_->join());
-            listening_.reset();
-        }
-    }
-    void TearDown() override {
-        stop_listening();
-        lane_peers::TearDown();
-    }
-    test::test_worker& connect(const std::string& url,
-                               std::shared_ptr<const net::tls_context> tls = {}) {
-        auto& made =
-            make_worker("worker-1", {.controller = worker::parse_lane_endpoint(url).value(),
-                                     .token = token,
-                                     .tls = std::move(tls),
-                                     .pause_base = milliseconds(1),
-                                     .pause_max = milliseconds(5)});
-        serving_.spawn(made.client.run());
-        return made;
-    }
-    [[nodiscard]] std::string url(std::string_view scheme = "tcp") const {
-        return concat(scheme, "://127.0.0.1:", listening_->port());
-    }
-
-    std::unique_ptr<net::listener> listening_;
-    std::unique_ptr<scope> accepting_;
-};
-
-TEST_F(lane_streams, a_call_goes_over_tcp) {
-    listen("127.0.0.1:0");
-    connect(url());
-    loop_.run_until([&] { return hub_->scheduler().credits() > 0; });
-    EXPECT_EQ(answer_of(invoke(call())), "null");
-}
-
-TEST_F(lane_streams, a_call_goes_over_a_unix_socket) {
-    const test::temporary_folder folder;
-    listen(folder / "lane");
-    connect(concat("unix:", folder / "lane"));
-    loop_.run_until([&] { return hub_->scheduler().credits() > 0; });
-    EXPECT_EQ(answer_of(invoke(call())), "null");
-    loop_.run(workers_.front()->client.finish(soon()));
-    stop_listening();
-}
-
-TEST_F(lane_streams, a_call_goes_over_tls_with_the_largest_payload) {
-    const test::temporary_folder folder;
-    test::write_self_signed(folder / "cert.pem", folder / "key.pem", "localhost");
-    listen("127.0.0.1:0",
-           net::tls_context::for_server(folder / "cert.pem", folder / "key.pem").value());
-    auto& worker = connect(concat("tls://localhost:", listening_->port()),
-                           net::tls_context::for_client(folder / "cert.pem").value());
-    worker.invoker.script = [](const faas::invocation& got) -> task<result<faas::outcome>> {
-        co_return test::scripted_invoker::succeeding(got.event);
-    };
-    loop_.run_until([&] { return hub_->scheduler().credits() > 0; });
-    const auto event = test::patterned_text(faas::payload_bytes_max);
-    const auto end = invoke(call("f", event));
-    ASSERT_TRUE(end);
-    EXPECT_EQ(end->result_json, event);
-}
-
-TEST_F(lane_streams, a_stranger_without_tls_is_closed) {
-    const test::temporary_folder folder;
-    test::write_self_signed(folder / "cert.pem", folder / "key.pem", "localhost");
-    listen("127.0.0.1:0",
-           net::tls_context::for_server(folder / "cert.pem", folder / "key.pem").value());
-    auto link = loop_.run(net::connect_stream(concat("127.0.0.1:", listening_->port()), soon()));
-    ASSERT_TRUE(link);
-    const std::string frames = hello_frame();
-    ASSERT_TRUE(loop_.run((*link)->write(frames, soon())));
-    loop_.run_until([&] { return hub_->statistics().refused == 1; });
-    loop_.run((*link)->close());
-}
-
-TEST_F(lane_streams, a_worker_comes_back_to_a_controller_that_was_restarted) {
-    listen("127.0.0.1:0");
-    const auto address = concat("127.0.0.1:", listening_->port());
-    auto& worker = connect(url());
-    loop_.run_until([&] { return hub_->scheduler().credits() > 0; });
-    stop_listening();
-    open_hub({});
-    loop_.run_until([&] { return worker.client.statistics().failed > 0; });
-    listen(address);
-    loop_.run_until([&] { return hub_->scheduler().credits() > 0; });
-    EXPECT_EQ(answer_of(invoke(call())), "null");
-}
-
-TEST_F(lane_streams, a_worker_ends_while_it_waits_to_try_again) {
-    auto& worker = make_worker("worker-1", {.controller = {.host = "/nowhere/lane"},
-                                            .token = token,
-                                            .pause_base = milliseconds(60'000)});
-    auto running = loop_.start(worker.client.run());
-    loop_.run_until([&] { return worker.client.statistics().failed == 1; });
-    loop_.run(worker.client.finish(soon()));
-    running.get();
-    EXPECT_EQ(worker.client.statistics().failed, 1u) << "it did not try again";
-}
-
-TEST_F(lane_streams, strangers_beyond_the_limit_are_closed_at_once) {
-    listen("127.0.0.1:0");
-    std::vector<std::unique_ptr<net::stream>> strangers;
-    for (std::size_t i = 0; i <= ctrl::lane_hub::strangers_max; ++i) {
-        auto link =
-            loop_.run(net::connect_stream(concat("127.0.0.1:", listening_->port()), soon()));
-        ASSERT_TRUE(link);
-        strangers.push_back(std::move(*link));
-    }
-    loop_.run_until([&] { return hub_->statistics().refused == 1; });
-    for (auto& each : strangers) {
-        loop_.run(each->close());
-    }
-    loop_.run_until([&] { return hub_->statistics().refused == strangers.size(); });
-}
-
-TEST(lane_endpoint, takes_the_three_forms_and_says_what_is_wrong_with_others) {
-    using worker::parse_lane_endpoint;
-    const auto tcp = parse_lane_endpoint("tcp://controller.example:7070");
-    ASSERT_TRUE(tcp);
-    EXPECT_EQ(tcp->host, "controller.example");
-    EXPECT_EQ(tcp->port, 7070);
-    EXPECT_FALSE(tcp->tls);
-    EXPECT_TRUE(parse_lane_endpoint("tls://[::1]:1")->tls);
-    EXPECT_EQ(parse_lane_endpoint("tls://[::1]:1")->host, "::1");
-    EXPECT_EQ(parse_lane_endpoint("unix:/run/lane")->host, "/run/lane");
-    for (const auto* wrong :
-         {"", "controller:7070", "tcp://controller", "tcp://:1", "tcp://a:0", "tcp://a:65536",
-          "tcp://a:1/path", "tcp://::1:7070", "unix:lane", "http://a:1"}) {
-        const auto parsed = parse_lane_endpoint(wrong);
-        ASSERT_FALSE(parsed) << wrong;
-        EXPECT_THAT(parsed.error().message, HasSubstr("tcp://host:port"));
-    }
 }
 
 }  // namespace

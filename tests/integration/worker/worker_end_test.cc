@@ -86,6 +86,24 @@ TEST_F(worker_end_test, many_running_sandboxes_are_ended_together) {
     });
 }
 
+TEST_F(worker_end_test, the_loop_turns_while_hearth_sandboxd_takes_its_time_to_end) {
+    run([this]() -> task<void> {
+        bool drained = false;
+        EXPECT_EQ(::kill(sandboxd(), SIGSTOP), 0);
+        scope tasks;
+        tasks.spawn([](worker_end_test& self, bool& done) -> task<void> {
+            co_await self.drain();
+            done = true;
+        }(*this, drained));
+        for (int turn = 0; turn < 50; ++turn) {
+            EXPECT_TRUE(co_await sleep_until(after(milliseconds(1))));
+        }
+        EXPECT_FALSE(drained) << "a stopped process does not end";
+        EXPECT_EQ(::kill(sandboxd(), SIGCONT), 0);
+        co_await tasks.join();
+    });
+}
+
 TEST_F(worker_end_test, the_end_of_hearth_sandboxd_ends_every_call_and_is_told) {
     expect_lost_ = true;
     run([this]() -> task<void> {

@@ -16,6 +16,7 @@
 #include "base/json.h"
 #include "coro/thread_pool.h"
 #include "coro/wait_list.h"
+#include "faas/job_ids.h"
 #include "faas/ports.h"
 #include "tests/support/http_fixture.h"
 #include "tests/support/stand_in.h"
@@ -213,10 +214,15 @@ public:
                 "KeySchema":[{"AttributeName":"job_id","KeyType":"HASH"}])");
             make_bucket(s3_, bucket_);
             large_.emplace(*bucket_, "records/");
-            log_.emplace(*dynamodb_, *large_,
-                         aws::invocation_log_settings{.table_name = name_, .now = [this] {
-                                                          return wall_clock_ms() + passed_;
-                                                      }});
+            log_.emplace(
+                *dynamodb_, *large_,
+                aws::invocation_log_settings{
+                    .table_name = name_,
+                    .issued_at = [this](std::string_view id) { return ids_.issued_at(id); },
+                    .now =
+                        [this] {
+                            return wall_clock_ms() + passed_;
+                        }});
         }
     }
     ~aws_log_fixture() { end(); }
@@ -227,11 +233,13 @@ public:
     aws::invocation_log& port() { return *log_; }
     aws::bucket& bucket() { return *bucket_; }
     aws::client& dynamodb() { return *dynamodb_; }
+    [[nodiscard]] const faas::job_ids& ids() const { return ids_; }
     [[nodiscard]] const std::string& table_name() const { return name_; }
     void pass(milliseconds time) { passed_ += time.count(); }
 
 private:
     std::string name_;
+    faas::job_ids ids_{"a secret"};
     epoch_ms passed_ = 0;
     std::optional<aws::client> s3_;
     std::optional<aws::bucket> bucket_;

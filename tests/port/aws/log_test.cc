@@ -43,13 +43,34 @@ protected:
 };
 
 TEST_F(aws_invocation_log, a_record_that_has_expired_is_gone_before_it_is_deleted) {
-    const auto record = make_record("job-1", invocation_status::succeeded);
+    auto record = make_record("job-1", invocation_status::succeeded);
+    record.created_at = wall_clock_ms() - milliseconds(std::chrono::hours(10 * 24)).count();
     ASSERT_TRUE(run(home_->port().finish(record, soon())));
     home_->pass(std::chrono::hours(7 * 24 - 1));
     EXPECT_TRUE(run(home_->port().get("job-1", soon())));
     home_->pass(std::chrono::hours(1));
     EXPECT_EQ(run(home_->port().get("job-1", soon())).error().code, errc::not_found);
-    EXPECT_EQ(run(home_->port().mark_running("job-1", 1, soon())).error().code, errc::not_found);
+    EXPECT_EQ(run(home_->port().ended({"job-1"}, soon())), std::vector<bool>{false});
+}
+
+TEST_F(aws_invocation_log, a_job_is_queued_from_the_moment_its_id_was_given_out) {
+    const std::string id = home_->ids().make();
+    const auto stored = run(home_->port().get(id, soon()));
+    ASSERT_TRUE(stored) << stored.error().message;
+    EXPECT_EQ(stored->status, invocation_status::queued);
+    EXPECT_EQ(stored->created_at, home_->ids().issued_at(id));
+    EXPECT_EQ(run(home_->port().get(make_uuid(), soon())).error().code, errc::not_found);
+}
+
+TEST_F(aws_invocation_log, a_job_that_has_ended_is_never_taken_for_a_queued_one) {
+    const std::string id = home_->ids().make();
+    auto record = make_record(id, invocation_status::succeeded);
+    record.created_at = *home_->ids().issued_at(id);
+    ASSERT_TRUE(run(home_->port().finish(record, soon())));
+    home_->pass(std::chrono::hours(14 * 24) - std::chrono::minutes(1));
+    EXPECT_EQ(run(home_->port().get(id, soon()))->status, invocation_status::succeeded);
+    home_->pass(std::chrono::minutes(2));
+    EXPECT_EQ(run(home_->port().get(id, soon())).error().code, errc::not_found);
 }
 
 TEST_F(aws_invocation_log, the_loser_of_two_large_outcomes_leaves_no_object_behind) {

@@ -283,12 +283,12 @@ TEST_F(aws_rights_on_moto, rights_that_are_taken_from_the_policy_are_the_ones_fo
     auto policy = documented_policy("hearth-worker");
     replace_all(policy, "sqs:SendMessage", "sqs:ListQueues");
     replace_all(policy, "sqs:DeleteMessage", "sqs:ListQueueTags");
-    replace_all(policy, "dynamodb:UpdateItem", "dynamodb:ListTables");
+    replace_all(policy, "dynamodb:PutItem", "dynamodb:ListTables");
     EXPECT_THAT(missing_rights(policy, aws::program::worker),
                 UnorderedElementsAre("sqs:SendMessage on hearth-jobs",
                                      "sqs:SendMessage on hearth-jobs-dead",
                                      "sqs:DeleteMessage on hearth-jobs",
-                                     "dynamodb:UpdateItem on hearth-invocations"));
+                                     "dynamodb:PutItem on hearth-invocations"));
 }
 
 TEST_F(aws_rights_on_moto, a_worker_has_not_the_controllers_rights) {
@@ -296,10 +296,9 @@ TEST_F(aws_rights_on_moto, a_worker_has_not_the_controllers_rights) {
                 UnorderedElementsAre("sqs:ReceiveMessage on hearth-jobs-dead",
                                      "sqs:DeleteMessage on hearth-jobs-dead",
                                      "sqs:ChangeMessageVisibility on hearth-jobs-dead",
-                                     "dynamodb:PutItem on hearth-functions",
+                                     "dynamodb:UpdateItem on hearth-functions",
                                      "dynamodb:DeleteItem on hearth-functions",
-                                     "dynamodb:Query on hearth-functions/index/by_creation",
-                                     "dynamodb:PutItem on hearth-invocations"));
+                                     "dynamodb:Query on hearth-functions/index/by_creation"));
 }
 
 TEST_F(aws_on_moto, a_role_is_assumed_over_a_profile_and_its_session_is_accepted) {

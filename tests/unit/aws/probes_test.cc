@@ -67,6 +67,9 @@ protected:
         if (operation == "PutItem" || operation == "UpdateItem" || operation == "DeleteItem") {
             return json_refusal(400, "ConditionalCheckFailedException");
         }
+        if (operation == "BatchGetItem") {
+            return response::json(200, R"({"Responses":{"invocations":[]}})");
+        }
         if (operation == "GetItem" || operation == "Query") {
             return response::json(200, R"({"Items":[]})");
         }
@@ -194,7 +197,8 @@ TEST_F(aws_probes, records_that_are_never_deleted_are_remarked) {
         R"({"TimeToLiveDescription":{"TimeToLiveStatus":"ENABLED","AttributeName":"expires_at"}})";
     lines = invocations(program::controller);
     EXPECT_THAT(lines[1].seen.value(), HasSubstr("deleted by expires_at"));
-    EXPECT_THAT(rights(lines), IsSupersetOf({"dynamodb:PutItem", "dynamodb:UpdateItem"}));
+    EXPECT_THAT(rights(lines), IsSupersetOf({"dynamodb:GetItem", "dynamodb:PutItem"}));
+    EXPECT_THAT(rights(invocations(program::worker)), Contains("dynamodb:BatchGetItem"));
 }
 
 class aws_bucket_probes : public aws_probes {

@@ -16,6 +16,18 @@
 namespace hearth {
 namespace {
 
+TEST(ids, a_uuid_tells_when_it_was_made) {
+    const auto before = wall_clock_ms();
+    const auto made = time_of_uuid(make_uuid());
+    ASSERT_TRUE(made);
+    EXPECT_GE(*made, before);
+    EXPECT_LE(*made, wall_clock_ms());
+    EXPECT_FALSE(time_of_uuid(""));
+    EXPECT_FALSE(time_of_uuid("0190c0de-0000-4000-8000-000000000000"));  // version 4
+    EXPECT_FALSE(time_of_uuid("0190c0de+0000-7000-8000-000000000000"));
+    EXPECT_FALSE(time_of_uuid("0190C0DE-0000-7000-8000-000000000000"));
+}
+
 TEST(ids, a_uuid_has_the_form_of_version_7) {
     const std::string id = make_uuid();
     ASSERT_EQ(id.size(), 36U);

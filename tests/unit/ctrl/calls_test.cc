@@ -78,6 +78,21 @@ TEST_F(calls_test, a_call_whose_caller_gave_up_is_running_and_then_has_its_outco
     EXPECT_EQ(calls_.statistics().abandoned, 1u);
 }
 
+TEST_F(calls_test, a_call_that_others_will_record_can_be_asked_for_once_its_caller_was_answered) {
+    invoker_.script = [](const faas::invocation&) -> task<result<faas::outcome>> {
+        faas::outcome open;
+        open.status = invocation_status::running;
+        open.recorded = true;
+        co_return open;
+    };
+    const auto end = loop_.run(calls_.run(call("job-1"), soon()));
+    ASSERT_FALSE(end);
+    EXPECT_EQ(end.error().code, errc::deadline_exceeded);
+    const auto record = loop_.run(real_log_.get("job-1", soon()));
+    ASSERT_TRUE(record) << "after a restart, too";
+    EXPECT_EQ(record->status, invocation_status::running);
+}
+
 TEST_F(calls_test, a_connection_that_ends_does_not_end_its_call) {
     answer_late(scripted_invoker::succeeding("1"));
     auto connection = loop_.start(calls_.run(call("job-1"), soon()));
@@ -143,7 +158,7 @@ TEST_F(calls_test, an_outcome_that_cannot_be_recorded_still_reaches_the_caller) 
     EXPECT_EQ(calls_.statistics().records_lost, 1u);
 }
 
-TEST_F(calls_test, an_accepted_job_is_queued_with_its_record) {
+TEST_F(calls_test, the_status_of_an_accepted_job_is_queued) {
     ASSERT_TRUE(loop_.run(calls_.enqueue(call("job-1"), soon())));
     EXPECT_EQ(status("job-1")->status, invocation_status::queued);
     const auto delivered = loop_.run(real_queue_.receive(1, seconds(30), soon()));
@@ -153,14 +168,14 @@ TEST_F(calls_test, an_accepted_job_is_queued_with_its_record) {
     EXPECT_EQ(delivered->front().content.function_id, "function-1");
 }
 
-TEST_F(calls_test, a_job_that_a_full_queue_refuses_does_not_stay_queued_in_its_record) {
+TEST_F(calls_test, a_job_that_a_full_queue_refuses_leaves_nothing_that_promises_it) {
     embedded::job_queue full(*database_, 1);
     calls limited(invoker_, log_, full);
     ASSERT_TRUE(loop_.run(limited.enqueue(call("job-1"), soon())));
     const auto refused = loop_.run(limited.enqueue(call("job-2"), soon()));
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().code, errc::limit_exceeded);
-    EXPECT_EQ(status("job-2")->status, invocation_status::failed);
+    EXPECT_EQ(status("job-2").error().code, errc::not_found);
 }
 
 TEST_F(calls_test, an_unknown_job_is_not_found) {

@@ -152,6 +152,48 @@ TEST_F(lane_scheduler_test, a_flood_leaves_a_credit_to_functions_that_are_in_use
     EXPECT_TRUE(scheduler_.next(now_));  // nobody else wants it any more
 }
 
+TEST_F(lane_scheduler_test, several_floods_leave_a_credit_to_functions_that_are_in_use) {
+    a_lane one;
+    open(one, 16);
+    auto& before = wait("other");
+    next(before);
+    scheduler_.ended(one, before);
+    for (const auto& [flood, left] : {std::pair("first", 2u), std::pair("second", 1u)}) {
+        for (int i = 0; i < 50; ++i) {
+            wait(flood);
+        }
+        while (scheduler_.next(now_)) {
+        }
+        EXPECT_EQ(scheduler_.credits_free(), left) << flood;
+    }
+    auto& call = wait("other");
+    EXPECT_EQ(next(call), &one);
+}
+
+// Two functions whose calls never end always have as many waiting as the queues take.
+TEST_F(lane_scheduler_test, functions_at_their_limits_hold_back_no_call_of_another) {
+    a_lane one;
+    scheduler_.add(one);
+    a_call* mine = nullptr;
+    for (int step = 0; step < 1'000; ++step) {
+        if (mine != nullptr) {
+            scheduler_.ended(one, *mine);
+        }
+        while (scheduler_.waiting() < 100) {
+            wait("first flood");
+            wait("second flood");
+        }
+        mine = &wait("other");
+        scheduler_.set_window(one, 16);
+        bool began = false;
+        while (const auto chosen = scheduler_.next(now_)) {
+            began = began || &chosen->what == mine;
+        }
+        ASSERT_TRUE(began) << "in step " << step;
+        EXPECT_LE(scheduler_.credits_free(), 1u) << "and what the floods leave is little";
+    }
+}
+
 TEST_F(lane_scheduler_test, a_function_alone_has_every_credit) {
     a_lane one;
     open(one, 2);
@@ -223,6 +265,25 @@ TEST_F(lane_scheduler_test, a_call_does_not_go_to_a_worker_that_refused_it) {
     open(two, 8);
     EXPECT_TRUE(scheduler_.has_lane_for(call));
     EXPECT_EQ(next(call), &two);
+}
+
+TEST_F(lane_scheduler_test, a_call_that_fits_on_no_worker_holds_back_none_behind_it) {
+    a_lane one;
+    a_lane two;
+    open(one, 2);
+    open(two, 2);
+    auto& refused = wait("f");
+    refused.add_refusal(one);
+    refused.add_refusal(two);
+    auto& half_refused = wait("f");
+    half_refused.add_refusal(one);
+    auto& behind = wait("f");
+    auto& other = wait("g");
+    EXPECT_EQ(next(half_refused), &two);
+    EXPECT_EQ(next(other), &one);
+    EXPECT_NE(next(behind), nullptr);
+    EXPECT_EQ(next(refused), nullptr);
+    EXPECT_EQ(scheduler_.waiting(), 1u);
 }
 
 TEST_F(lane_scheduler_test, a_lane_that_is_gone_takes_its_credits_along) {

@@ -130,7 +130,7 @@ TEST_F(queued_invoker_test, without_the_bus_the_record_is_looked_for) {
 }
 
 TEST_F(queued_invoker_test, when_the_deadline_passes_first_the_outcome_is_open_and_not_ours) {
-    const auto end = loop_.run(invoker_.invoke(call("job-1"), after(milliseconds(5))));
+    const auto end = loop_.run(invoker_.invoke(call("job-1"), after(milliseconds(300))));
     ASSERT_TRUE(end);
     EXPECT_FALSE(faas::is_final(end->status));
     EXPECT_TRUE(end->recorded);
@@ -139,7 +139,7 @@ TEST_F(queued_invoker_test, when_the_deadline_passes_first_the_outcome_is_open_a
 }
 
 TEST_F(queued_invoker_test, what_nobody_waits_for_any_more_is_not_begun) {
-    ASSERT_TRUE(loop_.run(invoker_.invoke(call("job-1"), after(milliseconds(5)))));
+    ASSERT_TRUE(loop_.run(invoker_.invoke(call("job-1"), after(milliseconds(300)))));
     start_worker();
     loop_.run_until([&] { return intake_->statistics().failed == 1; });
     EXPECT_TRUE(worker_.job_ids.empty());
@@ -150,7 +150,7 @@ TEST_F(queued_invoker_test, what_nobody_waits_for_any_more_is_not_begun) {
 TEST_F(queued_invoker_test,
        calls_tells_its_caller_of_the_deadline_and_writes_no_outcome_of_its_own) {
     calls all(invoker_, log_, queue_);
-    const auto end = loop_.run(all.run(call("job-1"), after(milliseconds(5))));
+    const auto end = loop_.run(all.run(call("job-1"), after(milliseconds(300))));
     ASSERT_FALSE(end);
     EXPECT_EQ(end.error().code, errc::deadline_exceeded);
     loop_.run(all.finish());

@@ -5,6 +5,8 @@
 #include <gtest/gtest.h>
 #include <sys/un.h>
 
+#include "base/concat.h"
+#include "net/listener.h"
 #include "tests/support/sockets.h"
 
 namespace hearth::net {
@@ -69,6 +71,26 @@ TEST(address, the_peer_of_an_unnamed_socket_is_unix_and_has_no_port) {
     EXPECT_EQ(peer_name(pair.ours.get()), "unix");
     EXPECT_EQ(local_port(pair.ours.get()), 0);
     EXPECT_EQ(peer_name(-1), "gone");
+}
+
+// The origin of a connection to `address`, as its listener sees it.
+std::string origin_at(const std::string& address) {
+    const unique_fd listening = open_listening_socket(address).value();
+    const bool v6 = address.starts_with('[');
+    const auto where =
+        parse_address(concat(v6 ? "[::1]:" : "127.0.0.1:", local_port(listening.get()))).value();
+    const unique_fd client(::socket(where.family(), SOCK_STREAM, 0));
+    EXPECT_EQ(::connect(client.get(), where.data(), where.size), 0);
+    const unique_fd accepted(::accept(listening.get(), nullptr, nullptr));
+    return origin_of(accepted.get());
+}
+
+TEST(address, an_origin_is_a_host_however_many_ports_and_addresses_it_has) {
+    EXPECT_EQ(origin_at("127.0.0.1:0"), "127.0.0.1");
+    EXPECT_EQ(origin_at("[::1]:0"), "::/64") << "the network, whose addresses one host may have";
+    const auto pair = test::make_socket_pair();
+    EXPECT_EQ(origin_of(pair.ours.get()), concat("uid ", ::geteuid()));
+    EXPECT_EQ(origin_of(-1), "gone");
 }
 
 }  // namespace

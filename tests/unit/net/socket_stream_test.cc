@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
 #include <sys/stat.h>
@@ -28,6 +29,7 @@ namespace {
 
 using test::patterned_text;
 using test::soon;
+using ::testing::HasSubstr;
 
 struct connected {
     std::unique_ptr<stream> client;
@@ -288,7 +290,25 @@ TEST_F(socket_stream_test, the_socket_of_a_living_server_is_not_taken_away) {
     const auto second = open_listening_socket(path);
     ASSERT_FALSE(second);
     EXPECT_EQ(second.error().os_error, EADDRINUSE);
-    EXPECT_EQ(second.error().message, "cannot listen on " + path + ": Address already in use");
+    EXPECT_EQ(second.error().message,
+              "cannot listen on " + path +
+                  ", on which another server listens; stop it, or choose another path: Address "
+                  "already in use");
+}
+
+TEST_F(socket_stream_test, a_socket_file_has_the_owner_and_mode_that_were_asked_for) {
+    const std::string path = folder_ / "socket";
+    // Who is not root can give it to nobody else.
+    const bool root = ::geteuid() == 0;
+    const socket_file file{.uid = root ? 54'321 : ::geteuid(), .gid = root ? 54'322 : ::getegid()};
+    const mode_t before = ::umask(077);
+    EXPECT_TRUE(open_listening_socket(path, listen_backlog_default, &file));
+    EXPECT_EQ(::umask(before), 077U) << "the process's own mask stays";
+    struct stat status{};
+    ASSERT_EQ(::stat(path.c_str(), &status), 0);
+    EXPECT_EQ(status.st_mode, S_IFSOCK | 0660U);
+    EXPECT_EQ(status.st_uid, file.uid);
+    EXPECT_EQ(status.st_gid, file.gid);
 }
 
 TEST_F(socket_stream_test, the_socket_of_a_server_too_busy_to_answer_is_not_taken_away) {
@@ -309,7 +329,7 @@ TEST_F(socket_stream_test, the_socket_of_a_server_too_busy_to_answer_is_not_take
 TEST_F(socket_stream_test, a_file_that_is_not_a_socket_is_never_deleted) {
     const std::string path = folder_ / "precious";
     std::ofstream(path) << "data";
-    EXPECT_FALSE(open_listening_socket(path));
+    EXPECT_THAT(open_listening_socket(path).error().message, HasSubstr("no socket"));
     struct stat status{};
     EXPECT_EQ(::stat(path.c_str(), &status), 0);
     EXPECT_EQ(status.st_size, 4);

@@ -3,13 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "base/concat.h"
 #include "coro/event.h"
-#include "tests/port/embedded_fixtures.h"
-#include "tests/unit/worker/scripted_invoker.h"
-#include "tests/unit/worker/spying_ports.h"
-
-// Real queue, table, log and bus; only the invoker is scripted, and the queue's clock can be moved.
+#include "tests/unit/worker/intake_fixture.h"
 
 namespace hearth::worker {
 namespace {
@@ -19,67 +14,7 @@ using test::scripted_invoker;
 using test::soon;
 using ::testing::ElementsAre;
 using ::testing::IsEmpty;
-
-class intake_test : public test::embedded_fixture, public ::testing::Test {
-protected:
-    void SetUp() override {
-        faas::function known;
-        known.id = "function-1";
-        known.name = "probe";
-        known.runtime = "python";
-        known.handlers = {"main.handler"};
-        known.handler = "main.handler";
-        known.code_file = "main.py";
-        known.code_sha256 = std::string(64, 'a');
-        ASSERT_TRUE(loop_.run(table_.create(known, soon())));
-    }
-    void TearDown() override { finish(); }
-
-    void enqueue(const std::string& job_id, const std::string& function_id = "function-1") {
-        faas::invocation_record record;
-        record.job_id = job_id;
-        record.function_id = function_id;
-        record.created_at = record.updated_at = wall_clock_ms();
-        ASSERT_TRUE(loop_.run(real_log_.create(record, soon())));
-        ASSERT_TRUE(
-            loop_.run(real_queue_.enqueue({job_id, "request-1", function_id, "{}"}, soon())));
-    }
-    void start(intake_options options = {}) {
-        options.poll = milliseconds(20);
-        options.retry_base = std::min(options.retry_base, milliseconds(4));
-        intake_ = std::make_unique<job_intake>(queue_, table_, log_, bus_, invoker_, options);
-        running_.emplace(loop_.start(intake_->run()));
-    }
-    // As at shutdown.
-    void finish() {
-        if (running_) {
-            intake_->stop_receiving();
-            running_->get();
-            running_.reset();
-        }
-    }
-    void until(const std::function<bool()>& holds) { loop_.run_until(holds); }
-    faas::invocation_record record_of(const std::string& job_id) {
-        return loop_.run(real_log_.get(job_id, soon())).value_or(faas::invocation_record{});
-    }
-    faas::job_queue::depth depth() {
-        return loop_.run(real_queue_.measure(soon())).value_or(faas::job_queue::depth{-1, -1, -1});
-    }
-
-    milliseconds passed_{0};
-    embedded::time_source real_time_ = embedded::steady_wall_clock();
-    embedded::job_queue real_queue_{*database_, embedded::job_queue::jobs_max_default, [this] {
-                                        return real_time_() + passed_.count();
-                                    }};
-    embedded::function_table table_{*database_};
-    embedded::invocation_log real_log_{*database_};
-    embedded::result_bus bus_;
-    test::spying_queue queue_{real_queue_};
-    test::spying_log log_{real_log_};
-    scripted_invoker invoker_;
-    std::unique_ptr<job_intake> intake_;
-    std::optional<test::test_loop::pending<void>> running_;
-};
+using intake_test = test::intake_fixture;
 
 TEST_F(intake_test, a_job_that_succeeds_is_recorded_published_and_acknowledged) {
     invoker_.script = [](const faas::invocation& call) -> task<result<faas::outcome>> {
@@ -261,108 +196,6 @@ TEST_F(intake_test, visibility_is_extended_as_long_as_the_job_runs_and_no_longer
     until([&] { return queue_.acknowledged == 2; });
     EXPECT_LE(queue_.extended, extended + 1);
     EXPECT_EQ(invoker_.job_ids.size(), 2u) << "never delivered twice";
-}
-
-TEST_F(intake_test, runs_no_more_jobs_at_once_than_it_may) {
-    event done;
-    std::size_t running = 0;
-    std::size_t most = 0;
-    invoker_.script = [&](const faas::invocation&) -> task<result<faas::outcome>> {
-        most = std::max(most, ++running);
-        [[maybe_unused]] const auto released = co_await done.wait();
-        --running;
-        co_return scripted_invoker::succeeding("null");
-    };
-    for (int i = 0; i < 20; ++i) {
-        enqueue("job-" + std::to_string(i));
-    }
-    start({.concurrency = 3});
-    until([&] { return running == 3; });
-    done.set();
-    until([&] { return queue_.acknowledged == 20; });
-    EXPECT_EQ(most, 3u);
-    EXPECT_EQ(invoker_.job_ids.size(), 20u);
-}
-
-TEST_F(intake_test, a_job_is_recorded_as_running_once_it_has_run_for_a_while) {
-    event go_on;
-    invoker_.script = [&go_on](const faas::invocation&) -> task<result<faas::outcome>> {
-        EXPECT_TRUE(co_await go_on.wait(soon()));
-        co_return scripted_invoker::succeeding("null");
-    };
-    enqueue("job-1");
-    start({.mark_after = milliseconds(2)});
-    until([&] { return record_of("job-1").status == invocation_status::running; });
-    EXPECT_EQ(record_of("job-1").attempts, 1);
-    go_on.set();
-    until([&] { return record_of("job-1").status == invocation_status::succeeded; });
-}
-
-TEST_F(intake_test, a_job_that_ends_at_once_is_not_recorded_as_running) {
-    enqueue("job-1");
-    start();
-    until([&] { return queue_.acknowledged == 1; });
-    EXPECT_EQ(log_.marked, 0);
-}
-
-TEST_F(intake_test, who_asks_between_two_attempts_sees_the_first) {
-    invoker_.script = [](const faas::invocation&) -> task<result<faas::outcome>> {
-        co_return scripted_invoker::failing("E");
-    };
-    enqueue("job-1");
-    start();
-    until([&] { return !queue_.releases.empty(); });
-    EXPECT_EQ(record_of("job-1").status, invocation_status::running);
-    EXPECT_GE(record_of("job-1").attempts, 1);
-}
-
-TEST_F(intake_test, takes_short_jobs_ahead_and_returns_them_unstarted_when_receiving_stops) {
-    event go_on;
-    invoker_.script = [&](const faas::invocation&) -> task<result<faas::outcome>> {
-        if (invoker_.job_ids.size() > 1) {
-            EXPECT_TRUE(co_await go_on.wait(soon()));
-        }
-        co_return scripted_invoker::succeeding("null");
-    };
-    enqueue("job-0");
-    start({.concurrency = 1});
-    until([&] { return queue_.acknowledged == 1; });  // a short one: the pace is known
-    for (int i = 1; i <= 5; ++i) {
-        enqueue(concat("job-", i));
-    }
-    until([&] { return depth().in_flight == 5; });
-    until([&] { return invoker_.job_ids.size() == 2; });
-    intake_->stop_receiving();
-    until([&] { return queue_.releases.size() == 4; });
-    for (const auto& each : queue_.releases) {
-        EXPECT_EQ(each.delay, milliseconds(0));
-        EXPECT_FALSE(each.counted);
-    }
-    EXPECT_EQ(invoker_.job_ids.size(), 2u);
-    go_on.set();
-    finish();
-    EXPECT_EQ(queue_.acknowledged, 2);
-}
-
-TEST_F(intake_test, a_caller_that_waited_too_long_for_its_turn_is_told_so) {
-    event go_on;
-    invoker_.script = [&](const faas::invocation& call) -> task<result<faas::outcome>> {
-        if (call.job_id == "slow") {
-            EXPECT_TRUE(co_await go_on.wait(soon()));
-        }
-        co_return scripted_invoker::succeeding("null");
-    };
-    enqueue("short");
-    start({.concurrency = 1});
-    until([&] { return queue_.acknowledged == 1; });
-    enqueue("slow");
-    until([&] { return invoker_.job_ids.size() == 2; });
-    faas::job call{"call", "request-1", "function-1", "{}"};
-    call.caller_deadline = wall_clock_ms() + 20;
-    ASSERT_TRUE(loop_.run(real_queue_.enqueue(call, soon())));
-    until([&] { return record_of("call").status == invocation_status::failed; });
-    EXPECT_TRUE(record_of("call").end.not_started);
-    go_on.set();
 }
 
 TEST_F(intake_test, goes_on_after_the_queue_could_not_be_reached) {

@@ -82,10 +82,9 @@ public:
     task<result<>> create(const faas::invocation_record& record, deadline until) override {
         return real_.create(record, until);
     }
-    task<result<>> mark_running(std::string_view job_id, std::int64_t attempts,
-                                deadline until) override {
+    task<result<>> mark_running(const faas::invocation_record& record, deadline until) override {
         ++marked;
-        return real_.mark_running(job_id, attempts, until);
+        return real_.mark_running(record, until);
     }
     task<result<std::vector<bool>>> ended(std::vector<std::string> job_ids,
                                           deadline until) override {

@@ -1,0 +1,120 @@
+// Which jobs an intake has in hand, and when one's turn comes.
+
+#include <gtest/gtest.h>
+
+#include "base/concat.h"
+#include "coro/event.h"
+#include "tests/unit/worker/intake_fixture.h"
+
+namespace hearth::worker {
+namespace {
+
+using faas::invocation_status;
+using test::scripted_invoker;
+using test::soon;
+using intake_turns_test = test::intake_fixture;
+
+TEST_F(intake_turns_test, a_job_is_recorded_as_running_once_it_has_run_for_a_while) {
+    event go_on;
+    invoker_.script = [&go_on](const faas::invocation&) -> task<result<faas::outcome>> {
+        EXPECT_TRUE(co_await go_on.wait(soon()));
+        co_return scripted_invoker::succeeding("null");
+    };
+    enqueue("job-1");
+    start({.mark_after = milliseconds(2)});
+    until([&] { return record_of("job-1").status == invocation_status::running; });
+    EXPECT_EQ(record_of("job-1").attempts, 1);
+    go_on.set();
+    until([&] { return record_of("job-1").status == invocation_status::succeeded; });
+}
+
+TEST_F(intake_turns_test, a_job_that_ends_at_once_is_not_recorded_as_running) {
+    enqueue("job-1");
+    start();
+    until([&] { return queue_.acknowledged == 1; });
+    EXPECT_EQ(log_.marked, 0);
+}
+
+TEST_F(intake_turns_test, who_asks_between_two_attempts_sees_the_first) {
+    invoker_.script = [](const faas::invocation&) -> task<result<faas::outcome>> {
+        co_return scripted_invoker::failing("E");
+    };
+    enqueue("job-1");
+    start();
+    until([&] { return !queue_.releases.empty(); });
+    EXPECT_EQ(record_of("job-1").status, invocation_status::running);
+    EXPECT_GE(record_of("job-1").attempts, 1);
+}
+
+TEST_F(intake_turns_test, takes_short_jobs_ahead_and_returns_them_unstarted_when_receiving_stops) {
+    event go_on;
+    invoker_.script = [&](const faas::invocation&) -> task<result<faas::outcome>> {
+        if (invoker_.job_ids.size() > 1) {
+            EXPECT_TRUE(co_await go_on.wait(soon()));
+        }
+        co_return scripted_invoker::succeeding("null");
+    };
+    enqueue("job-0");
+    start({.concurrency = 1});
+    until([&] { return queue_.acknowledged == 1; });  // a short one: the pace is known
+    for (int i = 1; i <= 5; ++i) {
+        enqueue(concat("job-", i));
+    }
+    until([&] { return depth().in_flight == 5; });
+    until([&] { return invoker_.job_ids.size() == 2; });
+    intake_->stop_receiving();
+    until([&] { return queue_.releases.size() == 4; });
+    for (const auto& each : queue_.releases) {
+        EXPECT_EQ(each.delay, milliseconds(0));
+        EXPECT_FALSE(each.counted);
+    }
+    EXPECT_EQ(invoker_.job_ids.size(), 2u);
+    go_on.set();
+    finish();
+    EXPECT_EQ(queue_.acknowledged, 2);
+}
+
+TEST_F(intake_turns_test, a_caller_that_waited_too_long_for_its_turn_is_told_so) {
+    event go_on;
+    invoker_.script = [&](const faas::invocation& call) -> task<result<faas::outcome>> {
+        if (call.job_id == "slow") {
+            EXPECT_TRUE(co_await go_on.wait(soon()));
+        }
+        co_return scripted_invoker::succeeding("null");
+    };
+    enqueue("short");
+    start({.concurrency = 1});
+    until([&] { return queue_.acknowledged == 1; });
+    enqueue("slow");
+    until([&] { return invoker_.job_ids.size() == 2; });
+    faas::job call{"call", "request-1", "function-1", "{}"};
+    call.caller_deadline = wall_clock_ms() + 20;
+    ASSERT_TRUE(loop_.run(real_queue_.enqueue(call, soon())));
+    until([&] { return record_of("call").status == invocation_status::failed; });
+    EXPECT_TRUE(record_of("call").end.not_started);
+    go_on.set();
+}
+
+TEST_F(intake_turns_test, runs_no_more_jobs_at_once_than_it_may) {
+    event done;
+    std::size_t running = 0;
+    std::size_t most = 0;
+    invoker_.script = [&](const faas::invocation&) -> task<result<faas::outcome>> {
+        most = std::max(most, ++running);
+        [[maybe_unused]] const auto released = co_await done.wait();
+        --running;
+        co_return scripted_invoker::succeeding("null");
+    };
+    for (int i = 0; i < 20; ++i) {
+        enqueue("job-" + std::to_string(i));
+    }
+    start({.concurrency = 3});
+    until([&] { return running == 3; });
+    done.set();
+    until([&] { return queue_.acknowledged == 20; });
+    EXPECT_EQ(most, 3u);
+    EXPECT_EQ(invoker_.job_ids.size(), 20u);
+}
+
+}  // namespace
+}  // namespace hearth::worker
