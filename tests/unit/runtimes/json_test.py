@@ -10,8 +10,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[3] / "runtimes" 
 import hearth_function as function  # noqa: E402
 
 EVENTS = (
-    b'{"name": "Ada"}', b' [1, 2.5e3, -0.0, "\\u00fc\xc3\xbc \\" \\n"] \n', b'"text"', b"1", b"null",
-    b"true", b"123456789012345678901234567890", b'{"twice": 1, "twice": {"in": [[]]}}')
+    b'{"name": "Ada"}', b' [1, 2.5e3, -0.0, "\\u00fc\xc3\xbc \\" \\n"] \n', b'"text"', b"1",
+    b"null", b"true", b"123456789012345678901234567890", b'{"twice": 1, "twice": {"in": [[]]}}')
 
 
 class Number(int):
