@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "coro/remote.h"
+#include "ctrl/client_address.h"
 #include "ctrl/json_views.h"
 #include "http/error_response.h"
 #include "http/media_type.h"
@@ -15,7 +16,10 @@
 namespace hearth::ctrl {
 namespace {
 
-constexpr seconds port_wait{15};                      // for tables, queue and log
+constexpr seconds port_wait{15};  // for tables, queue and log
+// What a request may wait for the rate limit, a thousand times what it takes: a Redis that hangs
+// must not hold every request.
+constexpr milliseconds limiter_wait{250};
 constexpr std::size_t envelope_bytes_max = 64 << 10;  // of a /run body around its inputData
 constexpr std::size_t form_bytes_max = 64 << 10;      // of a JSON update
 constexpr seconds body_wait{120};                     // for a whole JSON body
@@ -25,8 +29,17 @@ constexpr std::int64_t caller_timeout_ms_max = 3'600'000;
 constexpr milliseconds start_allowance{60'000};  // queueing and a cold start, beyond timeoutMs
 constexpr std::string_view retry_after_s = "1";
 
+// Uploads are stored at this rate or faster, or are given up: some 200 s for the largest. 2 Mbit/s.
+constexpr std::size_t storing_bytes_per_second = 256 << 10;
+
 deadline soon() {
     return after(port_wait);
+}
+
+// For what a form brings to be stored.
+deadline until_stored(const function_form& form) {
+    const std::size_t bytes = form.upload ? form.upload->size : 0;
+    return after(port_wait + seconds(bytes / storing_bytes_per_second));
 }
 
 // For the errors that a handler meets in the domain: 429 and 503 tell when to come back.
@@ -159,20 +172,30 @@ void api::add_routes(http::router& routes) {
     add(routes, method::get, "/status/:jobId", &api::status);
 }
 
-// Key and rate limit, before anything of the body is read.
+// Key and rate limit, before anything of the body is read. Wrong keys are counted apart: they are
+// no requests of the key's owner.
 task<http::response> api::guarded(http::request& request, method_handler handle) {
+    const std::string client = client_of(request.client());
+    if (const auto wait = parts_.failures.must_wait(client, steady_clock::now())) {
+        co_return too_many_failures(*wait, request);
+    }
     if (!parts_.key.admits(request)) {
+        parts_.failures.failed(client, steady_clock::now());
         http::response refused = http::error_response(
             401, "unauthorized", "Send the API key in x-api-key or Authorization: Bearer.",
             request.id());
         refused.add_header("www-authenticate", "Bearer");
         co_return refused;
     }
-    const std::string_view client = request.client().substr(0, request.client().rfind(':'));
-    auto decided = co_await at_home([&] { return parts_.limiter.check(client, soon()); });
+    auto decided =
+        co_await at_home([&] { return parts_.limiter.check(client, after(limiter_wait)); });
     if (!decided) {
-        co_return answer(decided.error(),
-                         request);  // it cannot be asked, and is set to refuse then
+        // It cannot be asked, and is set to refuse then; the limiter's own log line tells why.
+        http::response refused = http::error_response(
+            503, "unavailable", "The rate limit cannot be asked now. Try again later.",
+            request.id());
+        refused.add_header("retry-after", retry_after_s);
+        co_return refused;
     }
     if (!decided->allowed) {
         const auto wait_s = (decided->retry_after.count() + 999) / 1000;
@@ -217,7 +240,8 @@ task<http::response> api::upload(http::request& request) {
     if (!form) {
         co_return answer(form.error(), request);
     }
-    auto created = co_await at_home([&] { return parts_.functions.create(*form, soon()); });
+    auto created =
+        co_await at_home([&] { return parts_.functions.create(*form, until_stored(*form)); });
     if (!created) {
         co_return answer(created.error(), request);
     }
@@ -280,8 +304,9 @@ task<http::response> api::update_function(http::request& request) {
     if (!form) {
         co_return answer(form.error(), request);
     }
-    auto updated = co_await at_home(
-        [&] { return parts_.functions.update(request.parameter("id"), *form, soon()); });
+    auto updated = co_await at_home([&] {
+        return parts_.functions.update(request.parameter("id"), *form, until_stored(*form));
+    });
     co_return updated ? answer_function(200, **updated) : answer(updated.error(), request);
 }
 

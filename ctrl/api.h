@@ -7,6 +7,7 @@
 #include "coro/thread_pool.h"
 #include "ctrl/api_key.h"
 #include "ctrl/calls.h"
+#include "ctrl/failed_attempts.h"
 #include "ctrl/registry.h"
 #include "ctrl/status_routes.h"
 #include "http/router.h"
@@ -31,6 +32,7 @@ public:
         faas::rate_limiter& limiter;
         thread_pool& blocking;
         const api_key& key;
+        failed_attempts& failures;
         std::function<std::string()> make_job_id;  // of what goes to the queue; any thread
         std::function<task<std::string>()> metrics_text;
         std::function<std::string()> unhealthy;

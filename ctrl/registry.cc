@@ -1,7 +1,6 @@
 #include "ctrl/registry.h"
 
 #include <algorithm>
-#include <unordered_set>
 
 #include "base/concat.h"
 #include "base/ids.h"
@@ -10,7 +9,6 @@
 namespace hearth::ctrl {
 namespace {
 
-constexpr std::size_t page_size = 500;
 constexpr std::size_t cache_entries_max = 100'000;
 
 // A zip may have any file name; what a name may not hold becomes '_', as a given name is checked.
@@ -181,41 +179,6 @@ task<result<>> registry::remove(std::string_view id, deadline until) {
         log::info("function deleted", {{"functionId", id}});
     }
     co_return removed;
-}
-
-task<result<std::size_t>> registry::collect_garbage(deadline until) {
-    std::unordered_set<std::string> used;
-    std::string cursor;
-    do {
-        auto functions = co_await table_.list(page_size, cursor, until);
-        if (!functions) {
-            co_return propagate(functions);
-        }
-        for (faas::function& each : functions->items) {
-            used.insert(std::move(each.code_sha256));
-        }
-        cursor = std::move(functions->cursor);
-    } while (!cursor.empty());
-    std::size_t removed = 0;
-    std::string last;
-    for (;;) {
-        auto held = co_await store_.list(last, page_size, until);
-        if (!held) {
-            co_return propagate(held);
-        }
-        if (held->empty()) {
-            co_return removed;
-        }
-        for (const std::string& each : *held) {
-            if (!used.contains(each)) {
-                if (auto gone = co_await store_.remove(each, until); !gone) {
-                    co_return propagate(gone);
-                }
-                ++removed;
-            }
-        }
-        last = held->back();
-    }
 }
 
 }  // namespace hearth::ctrl

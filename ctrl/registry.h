@@ -41,9 +41,6 @@ public:
                                          deadline until);
     task<result<>> remove(std::string_view id, deadline until);
 
-    // Removes code that no function uses. At start, before uploads are possible.
-    task<result<std::size_t>> collect_garbage(deadline until);
-
 private:
     struct entry {
         shared_function content;

@@ -2,6 +2,7 @@
 
 #include "base/json.h"
 #include "coro/remote.h"
+#include "ctrl/client_address.h"
 #include "http/error_response.h"
 
 namespace hearth::ctrl {
@@ -9,15 +10,15 @@ namespace {
 
 constexpr seconds body_wait{10};
 
-http::response refused(std::string_view message, const http::request& request) {
+http::response unauthorized(std::string_view message, const http::request& request) {
     http::response answer = http::error_response(401, "unauthorized", message, request.id());
     answer.add_header("www-authenticate", "Bearer");
     return answer;
 }
 
-http::response wrong_token(const http::request& request) {
-    return refused("Send the worker token in Authorization: Bearer.", request);
-}
+constexpr std::string_view worker_token_wanted = "Send the worker token in Authorization: Bearer.";
+constexpr std::string_view api_key_wanted =
+    "Send the API key in x-api-key or Authorization: Bearer.";
 
 void write_worker(json::writer& out, const worker_registry::entry& shown) {
     const faas::worker_report& report = shown.report;
@@ -57,9 +58,23 @@ void worker_api::add_routes(http::router& routes) {
     add(method::get, "/api/workers", &worker_api::list);
 }
 
+std::optional<http::response> worker_api::refuse(http::request& request, const api_key& key,
+                                                 std::string_view wanted) {
+    const auto now = steady_clock::now();
+    const std::string client = client_of(request.client());
+    if (const auto wait = parts_.failures.must_wait(client, now)) {
+        return too_many_failures(*wait, request);
+    }
+    if (key.admits(request)) {
+        return std::nullopt;
+    }
+    parts_.failures.failed(client, now);
+    return unauthorized(wanted, request);
+}
+
 task<http::response> worker_api::heartbeat(http::request& request) {
-    if (!parts_.worker_token.admits(request)) {
-        co_return wrong_token(request);
+    if (auto refused = refuse(request, parts_.worker_token, worker_token_wanted)) {
+        co_return std::move(*refused);
     }
     auto body = co_await request.body().read_all(faas::worker_report_bytes_max, after(body_wait));
     if (!body) {
@@ -77,16 +92,16 @@ task<http::response> worker_api::heartbeat(http::request& request) {
 }
 
 task<http::response> worker_api::leave(http::request& request) {
-    if (!parts_.worker_token.admits(request)) {
-        co_return wrong_token(request);
+    if (auto refused = refuse(request, parts_.worker_token, worker_token_wanted)) {
+        co_return std::move(*refused);
     }
     co_await at_home([&] { return forget(std::string(request.parameter("id"))); });
     co_return http::response(204);
 }
 
 task<http::response> worker_api::list(http::request& request) {
-    if (!parts_.operator_key.admits(request)) {
-        co_return refused("Send the API key in x-api-key or Authorization: Bearer.", request);
+    if (auto refused = refuse(request, parts_.operator_key, api_key_wanted)) {
+        co_return std::move(*refused);
     }
     const auto all = co_await at_home([&] { return look(); });
     json::writer out;
@@ -116,7 +131,7 @@ task<result<std::string>> worker_api::take(faas::worker_report report) {
 }
 
 task<bool> worker_api::forget(std::string id) {
-    parts_.workers.left(id);
+    parts_.workers.left(id, steady_clock::now());
     co_return true;
 }
 

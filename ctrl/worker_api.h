@@ -1,6 +1,10 @@
 #pragma once
 
+#include <optional>
+#include <string_view>
+
 #include "ctrl/api_key.h"
+#include "ctrl/failed_attempts.h"
 #include "ctrl/retirements.h"
 #include "ctrl/worker_registry.h"
 #include "http/router.h"
@@ -20,6 +24,7 @@ public:
         retirements& retired;
         const api_key& worker_token;
         const api_key& operator_key;
+        failed_attempts& failures;
     };
     explicit worker_api(const parts& from) : parts_(from) {}
 
@@ -32,6 +37,9 @@ private:
 
     template <class Function>
     auto at_home(Function function);
+    // What to answer a request without the worker token; nothing when it has it.
+    std::optional<http::response> refuse(http::request& request, const api_key& key,
+                                         std::string_view wanted);
     // On the home ring.
     task<result<std::string>> take(faas::worker_report report);
     task<bool> forget(std::string id);

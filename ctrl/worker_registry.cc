@@ -1,5 +1,6 @@
 #include "ctrl/worker_registry.h"
 
+#include <algorithm>
 #include <iterator>
 
 #include "base/concat.h"
@@ -27,9 +28,11 @@ result<> worker_registry::heard(faas::worker_report report, steady_time now, epo
     return {};
 }
 
-void worker_registry::left(std::string_view id) {
+void worker_registry::left(std::string_view id, steady_time now) {
+    refresh(now);
     if (const auto known = workers_.find(id); known != workers_.end()) {
         log::info("a worker left", {{"worker", id}});
+        left_.insert_or_assign(known->first, now);
         workers_.erase(known);
     }
 }
@@ -63,7 +66,27 @@ worker_registry::totals worker_registry::count(steady_time now) {
     return sum;
 }
 
+std::vector<faas::worker_sighting> worker_registry::sightings(steady_time now) {
+    refresh(now);
+    std::vector<faas::worker_sighting> all;
+    all.reserve(workers_.size() + left_.size());
+    const auto since = [now](steady_time moment) {
+        return std::max(std::chrono::duration_cast<milliseconds>(now - moment), milliseconds(0));
+    };
+    for (const auto& [id, each] : workers_) {
+        if (each.live) {
+            all.push_back(
+                {.id = id, .ago = since(each.last_heard), .leaving = each.report.draining});
+        }
+    }
+    for (const auto& [id, moment] : left_) {
+        all.push_back({.id = id, .ago = since(moment), .leaving = true});
+    }
+    return all;
+}
+
 void worker_registry::refresh(steady_time now) {
+    std::erase_if(left_, [&](const auto& each) { return now - each.second >= dead_after(); });
     for (auto each = workers_.begin(); each != workers_.end();) {
         auto& [id, worker] = *each;
         const auto silent = std::chrono::duration_cast<milliseconds>(now - worker.last_heard);

@@ -47,16 +47,20 @@ public:
     // kill a fleet.
     [[nodiscard]] result<> heard(faas::worker_report report, steady_time now, epoch_ms shown);
     // It said that it leaves. Nothing when it is not known.
-    void left(std::string_view id);
+    void left(std::string_view id, steady_time now);
     // By id.
     [[nodiscard]] std::vector<entry> list(steady_time now);
     [[nodiscard]] totals count(steady_time now);
+    // Of the live, and of those that left within dead_after(): for other controllers, which may
+    // have heard of these before.
+    [[nodiscard]] std::vector<faas::worker_sighting> sightings(steady_time now);
 
 private:
     void refresh(steady_time now);
 
     milliseconds interval_;
     std::map<std::string, entry, std::less<>> workers_;
+    std::map<std::string, steady_time, std::less<>> left_;  // when they said goodbye
 };
 
 }  // namespace hearth::ctrl

@@ -62,7 +62,7 @@ def main():
     listed = json.loads(get(f"{arguments.url}/api/workers", arguments.api_key))["workers"]
     live = sum(worker["status"] == "LIVE" for worker in listed)
     backlog = metrics(arguments.url, arguments.api_key).get("hearth_backlog_per_instance", 0)
-    print(f"\n{live} workers live, {backlog:.1f} jobs wait for each of them")
+    print(f"\n{live} workers live, {backlog:.1f} jobs in the queue for each of them")
     return 0
 
 

@@ -16,9 +16,10 @@ struct backlog_publisher_options {
     milliseconds interval{60'000};
 };
 
-// Tells CloudWatch, once a minute, how many jobs wait for each worker: what an Auto Scaling group's
-// target tracking steers by. A minute that cannot be measured or published is left out: no number
-// is better than a made-up one, which would start or end hosts. Ring thread only.
+// Tells CloudWatch, once a minute, how many jobs there are for each worker: what an Auto Scaling
+// group's target tracking steers by. Several controllers publish the same number, so that its
+// average over a minute is right. A minute that cannot be measured or published is left out: no
+// number is better than a made-up one, which would start or end hosts. Ring thread only.
 class backlog_publisher {
 public:
     static constexpr std::string_view metric_namespace = "Hearth";
@@ -28,7 +29,7 @@ public:
         std::uint64_t published = 0;
         std::uint64_t failed = 0;
     };
-    // Visible messages for each live worker, at this moment.
+    // The backlog for each worker that takes jobs, at this moment.
     using measure_function = std::function<task<result<double>>(deadline until)>;
 
     // `api` is for CloudWatch and outlives this.

@@ -246,18 +246,22 @@ task<result<>> code_store::remove(std::string_view sha256, deadline until) {
     co_return co_await bucket_.remove(key_of(sha256), until);
 }
 
-task<result<std::vector<std::string>>> code_store::list(std::string_view after, std::size_t limit,
-                                                        deadline until) {
-    auto keys = co_await bucket_.list(std::string(prefix),
-                                      after.empty() ? std::string() : key_of(after), limit, until);
-    if (!keys) {
-        co_return propagate(keys);
+task<result<std::vector<faas::code_store::stored>>> code_store::list(std::string_view after,
+                                                                     std::size_t limit,
+                                                                     deadline until) {
+    auto found = co_await bucket_.list_with_times(
+        std::string(prefix), after.empty() ? std::string() : key_of(after), limit, until);
+    if (!found) {
+        co_return propagate(found);
     }
-    std::vector<std::string> hashes;
-    for (const auto& each : *keys) {
-        const auto name = std::string_view(each).substr(std::min(prefix.size(), each.size()));
+    std::vector<stored> hashes;
+    for (const auto& each : *found) {
+        const auto name =
+            std::string_view(each.key).substr(std::min(prefix.size(), each.key.size()));
         if (is_hash(name)) {
-            hashes.emplace_back(name);
+            // Without a time it is taken for new, so that nobody removes it.
+            hashes.push_back(
+                {std::string(name), each.modified > 0 ? each.modified : wall_clock_ms()});
         }
     }
     co_return hashes;

@@ -26,8 +26,8 @@ public:
     // An unnamed file in memory.
     task<result<unique_fd>> open(std::string_view sha256, deadline until) override;
     task<result<>> remove(std::string_view sha256, deadline until) override;
-    task<result<std::vector<std::string>>> list(std::string_view after, std::size_t limit,
-                                                deadline until) override;
+    task<result<std::vector<stored>>> list(std::string_view after, std::size_t limit,
+                                           deadline until) override;
 
     // A URL for one upload of exactly this content: size, type and checksum are signed, so that S3
     // refuses anything else.

@@ -135,7 +135,12 @@ errc code_of(service which, const failure& what) {
     if (what.status == 409 || what.status == 412) {
         return errc::conflict;
     }
-    return what.status == 413 ? errc::too_large : errc::invalid_argument;
+    // S3's for a range of an empty object.
+    if (what.status == 416) {
+        return errc::invalid_argument;
+    }
+    // What AWS does not understand was made here: not our caller's mistake, who could not mend it.
+    return what.status == 413 ? errc::too_large : errc::rejected;
 }
 
 }  // namespace

@@ -51,7 +51,8 @@ enum class remedy : std::uint8_t {
 
 // For callers and people: "sqs SendMessage: AccessDenied: … (status 403, request id …)". A table,
 // queue or bucket that does not exist is errc::unavailable, so that nobody takes a wrong setting
-// for an item, message or object that is not there (errc::not_found).
+// for an item, message or object that is not there (errc::not_found). A code that is not known is
+// errc::rejected.
 [[nodiscard]] error to_error(service which, std::string_view operation, const failure& what);
 
 }  // namespace hearth::aws

@@ -74,7 +74,8 @@ task<void> host_life::run() {
 }
 
 task<bool> host_life::find_instance() {
-    for (int attempt = 1; !about_.disabled(); ++attempt) {
+    milliseconds pause = options_.look_interval;
+    for (std::int64_t attempt = 1; !about_.disabled(); ++attempt) {
         auto id = co_await about_.get("/latest/meta-data/instance-id", after(look_time_max));
         if (id) {
             instance_id_ = std::move(*id);
@@ -92,9 +93,18 @@ task<bool> host_life::find_instance() {
                          {{"reason", id.error().message}});
             break;
         }
-        if (code == errc::cancelled || attempt >= options_.first_attempts ||
-            !co_await sleep_until(after(options_.look_interval))) {
+        if (attempt == options_.first_attempts) {
+            log::info(
+                "EC2's metadata does not answer: this host is taken for no EC2 instance; it is "
+                "asked again now and then (AWS_EC2_METADATA_DISABLED=true ends that)",
+                {{"reason", id.error().message}});
+            known_.set();
+        }
+        if (code == errc::cancelled || !co_await sleep_until(after(pause))) {
             break;
+        }
+        if (attempt >= options_.first_attempts) {
+            pause = std::min(pause * 2, options_.search_interval_max);
         }
     }
     co_return false;

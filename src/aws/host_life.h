@@ -28,15 +28,17 @@ struct host_life_options {
     // AWS recommends to look for a spot notice every 5 s (docs.aws.amazon.com/AWSEC2/latest/
     // UserGuide/spot-instance-termination-notices.html).
     milliseconds look_interval{5'000};
-    // Questions before it is believed that this host is no EC2 instance: metadata may be late at
-    // the start of one.
+    // Questions at that pace before it is said that this host seems to be no EC2 instance. They go
+    // on, since metadata may be late or away, after pauses that double up to this: by far less than
+    // an instance lives, and a packet in five minutes elsewhere.
     int first_attempts = 3;
+    milliseconds search_interval_max{300'000};
 };
 
 // Problem: an EC2 instance is told of its end by its metadata alone, and if nobody listens, what
 // runs on it is cut off. Solution: looks there every few seconds; says so to its listener once for
 // each cause; while the drain goes on, tells the group that it does; and once it is over, that the
-// host may go. Elsewhere than on EC2 it ends by itself after a few questions and costs nothing.
+// host may go. Elsewhere than on EC2 it asks once in five minutes.
 //
 // The listener is called on the ring's thread, must not wait, and may be called a second time with
 // an earlier end. Ring thread only.
@@ -52,15 +54,16 @@ public:
     host_life(metadata& about, auto_scaling& group,
               std::function<void(const host_notice&)> listener, host_life_options options = {});
 
-    // Watches until stopped, or until it is clear that this host is no EC2 instance.
+    // Watches until stopped, or until it is clear that this host is not to be watched: metadata is
+    // disabled or refuses.
     task<void> run();
     // After the drain: the group need wait no longer. Does nothing where it does not wait, also
     // when the end came from elsewhere (a signal, a spot notice). Before run() is stopped.
     task<result<>> let_go(deadline until);
 
-    // Empty until known, and on other hosts for ever.
+    // Empty until known.
     [[nodiscard]] const std::string& instance_id() const noexcept { return instance_id_; }
-    // Set when run() knows whether this is an EC2 instance.
+    // Set when run() has found this to be an EC2 instance, or has asked in vain for a while.
     [[nodiscard]] event& known() noexcept { return known_; }
     [[nodiscard]] const statistics& counts() const noexcept { return counts_; }
 

@@ -30,6 +30,7 @@ probe right_probe(std::string_view service, std::string target, std::string_view
         case errc::conflict:
         case errc::not_found:
         case errc::invalid_argument:
+        case errc::rejected:
         case errc::corrupt:
             return line;  // refused for what was asked, not for who asked
         default:

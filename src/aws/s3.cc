@@ -110,6 +110,21 @@ task<result<>> bucket::remove(std::string key, deadline until) {
 
 task<result<std::vector<std::string>>> bucket::list(std::string prefix, std::string after,
                                                     std::size_t limit, deadline until) {
+    auto found = co_await list_with_times(std::move(prefix), std::move(after), limit, until);
+    if (!found) {
+        co_return propagate(found);
+    }
+    std::vector<std::string> keys;
+    for (auto& each : *found) {
+        keys.push_back(std::move(each.key));
+    }
+    co_return keys;
+}
+
+task<result<std::vector<bucket::listed>>> bucket::list_with_times(std::string prefix,
+                                                                  std::string after,
+                                                                  std::size_t limit,
+                                                                  deadline until) {
     auto asked = ask("ListObjectsV2", "GET", "");
     asked.query = {{"list-type", "2"},
                    {"max-keys", concat(std::min<std::size_t>(limit, 1000))},
@@ -121,13 +136,14 @@ task<result<std::vector<std::string>>> bucket::list(std::string prefix, std::str
     if (!answer) {
         co_return propagate(answer);
     }
-    std::vector<std::string> keys;
+    std::vector<listed> found;
     for (const auto each : xml_elements(answer->body, "Contents")) {
         if (auto key = xml_text(each, "Key")) {
-            keys.push_back(std::move(*key));
+            const auto modified = parse_rfc3339(xml_text(each, "LastModified").value_or(""));
+            found.push_back({std::move(*key), modified.value_or(0)});
         }
     }
-    co_return keys;
+    co_return found;
 }
 
 task<result<std::string>> bucket::begin_upload(std::string key, deadline until) {

@@ -37,9 +37,15 @@ public:
                                    deadline until);
     // Absent is success.
     task<result<>> remove(std::string key, deadline until);
+    struct listed {
+        std::string key;
+        epoch_ms modified = 0;  // by S3's clock; 0 where it does not say
+    };
     // Keys that begin with `prefix`, in order, after `after`; at most `limit`, up to 1000.
     task<result<std::vector<std::string>>> list(std::string prefix, std::string after,
                                                 std::size_t limit, deadline until);
+    task<result<std::vector<listed>>> list_with_times(std::string prefix, std::string after,
+                                                      std::size_t limit, deadline until);
 
     // Multipart: begin, parts of 5 MiB at least but the last, in any order, then complete or abort.
     task<result<std::string>> begin_upload(std::string key, deadline until);

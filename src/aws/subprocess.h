@@ -11,8 +11,9 @@
 namespace hearth::aws {
 
 // Runs a program found by PATH, without a shell, and returns what it wrote to stdout (at most
-// 64 KiB); stderr stays ours, stdin is empty. Waits on `blocking`. It is killed at `until`, or
-// after a minute. errc::unavailable: it cannot be started, failed or took too long.
+// 64 KiB); stderr stays ours, stdin is empty. Waits on `blocking`. It and what it has started are
+// killed at `until`, or after a minute; what it leaves behind is killed, too. errc::unavailable: it
+// cannot be started, failed or took too long.
 task<result<std::string>> run_process(thread_pool& blocking, std::vector<std::string> command,
                                       deadline until);
 

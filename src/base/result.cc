@@ -26,6 +26,8 @@ std::string_view to_string(errc code) noexcept {
             return "unavailable";
         case errc::permission_denied:
             return "permission_denied";
+        case errc::rejected:
+            return "rejected";
         case errc::protocol:
             return "protocol";
         case errc::corrupt:

@@ -23,6 +23,7 @@ enum class errc : std::uint8_t {
     closed,             // the peer ended the stream, or the object was closed
     unavailable,        // a service this depends on cannot be reached
     permission_denied,  // the kernel or a service refused
+    rejected,           // a service did not accept what this program made: not the caller's mistake
     protocol,           // the peer broke the protocol
     corrupt,            // stored data does not match its checksum or format
     io,                 // a system call failed; os_error holds its errno

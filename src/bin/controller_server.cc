@@ -7,9 +7,11 @@
 #include <sys/stat.h>
 
 #include "aws/backlog_publisher.h"
+#include "backlog_meter.h"
 #include "base/concat.h"
 #include "base/log.h"
 #include "ctrl/api.h"
+#include "ctrl/code_sweep.h"
 #include "ctrl/http_metrics.h"
 #include "ctrl/lane_hub.h"
 #include "ctrl/lane_invoker.h"
@@ -26,6 +28,7 @@
 #include "net/listener.h"
 #include "privileges.h"
 #include "redis/rate_limiter.h"
+#include "redis/worker_census.h"
 #include "ring_gauges.h"
 #include "service_watch.h"
 #include "worker/dead_letters.h"
@@ -98,7 +101,6 @@ private:
     task<void> shut_down();
     task<void> drain_connections(deadline until, event& answered);
     task<std::string> metrics_text();
-    task<result<double>> backlog_per_instance(deadline until);
     std::string unhealthy();
 
     const controller_options& options_;
@@ -121,9 +123,13 @@ private:
     std::unique_ptr<ctrl::calls> calls_;
     std::unique_ptr<worker::dead_letters> dead_letters_;
     std::unique_ptr<service_watch> watch_;
+    std::unique_ptr<redis::worker_census> census_;
+    std::unique_ptr<backlog_meter> backlog_;
+    std::unique_ptr<ctrl::code_sweep> sweep_;
     std::unique_ptr<aws::client> cloudwatch_;
     std::unique_ptr<aws::backlog_publisher> publisher_;
     ctrl::api_key key_{options_.api_key};
+    ctrl::failed_attempts failures_{options_.rate_limit > 0};
     ctrl::api_key worker_token_{options_.fleet.worker_token};
     std::unique_ptr<ctrl::api> api_;
     std::unique_ptr<ctrl::worker_api> worker_api_;
@@ -174,13 +180,26 @@ void controller_server::wire() {
     calls_ = std::make_unique<ctrl::calls>(runner, services_->log(), services_->queue());
     dead_letters_ = std::make_unique<worker::dead_letters>(services_->queue(), services_->log(),
                                                            services_->results());
-    watch_ = std::make_unique<service_watch>(services_->probes());
+    auto watched = services_->probes();
+    watched.push_back({.service = "rate limit",
+                       .target = redis::to_text(options_.fleet.redis),
+                       .needs = "EVALSHA",
+                       .ask = [this](deadline until) {
+                           return limiter_->probe(until);
+                       }});
+    watch_ = std::make_unique<service_watch>(std::move(watched));
+    census_ = std::make_unique<redis::worker_census>(
+        services_->redis(), redis::worker_census_settings{.lifetime = workers_.dead_after()});
+    backlog_ = std::make_unique<backlog_meter>(services_->queue(), workers_, *census_);
+    sweep_ =
+        std::make_unique<ctrl::code_sweep>(services_->functions(), services_->code(),
+                                           ctrl::code_sweep_options{.grace = options_.code_grace});
     if (options_.publishes_backlog) {
         cloudwatch_ = std::make_unique<aws::client>(services_->web(), &services_->keys(),
                                                     options_.fleet.aws, aws::service::cloudwatch);
         publisher_ = std::make_unique<aws::backlog_publisher>(
             *cloudwatch_, aws::backlog_publisher_options{.queue_url = options_.fleet.queue_url},
-            [this](deadline until) { return backlog_per_instance(until); });
+            [this](deadline until) { return backlog_->per_instance(until); });
     }
     api_ = std::make_unique<ctrl::api>(
         ctrl::api::parts{.home = home_,
@@ -189,6 +208,7 @@ void controller_server::wire() {
                          .limiter = *limiter_,
                          .blocking = blocking_,
                          .key = key_,
+                         .failures = failures_,
                          .make_job_id = [this] { return services_->job_ids().make(); },
                          .metrics_text = [this] { return metrics_text(); },
                          .unhealthy =
@@ -202,7 +222,8 @@ void controller_server::wire() {
                                                                    .workers = workers_,
                                                                    .retired = retired_,
                                                                    .worker_token = worker_token_,
-                                                                   .operator_key = key_});
+                                                                   .operator_key = key_,
+                                                                   .failures = failures_});
     worker_api_->add_routes(routes_);
     front_ = std::make_unique<http_front>(home_, ground_.door, routes_, http_metrics_);
 }
@@ -231,6 +252,8 @@ task<int> controller_server::run() {
     tasks.spawn(watch_signals(ground_.signals, *front_, stopping));
     tasks.spawn(watch_->run());
     tasks.spawn(dead_letters_->run());
+    tasks.spawn(backlog_->run());
+    tasks.spawn(sweep_->run());
     tasks.spawn(feed_watchdog(manager_));
     if (publisher_) {
         tasks.spawn(publisher_->run());
@@ -299,19 +322,11 @@ task<std::string> controller_server::metrics_text() {
         gauges.set_lanes(*lanes_, over_lanes_->statistics());
     }
     gauges.set_dead_letters(dead_letters_->statistics());
-    gauges.set_rate_limit(limiter_->passed_unasked());
-    if (auto depth = co_await services_->queue().measure(after(measure_wait)); depth) {
-        gauges.set_backlog(measure_backlog(*depth, workers_.count(steady_clock::now())));
-    }
+    gauges.set_rate_limit(*limiter_);
+    gauges.set_code_sweep(sweep_->counts());
+    const auto now = co_await backlog_->read(after(measure_wait));
+    gauges.set_backlog(now, backlog_->age());
     co_return prometheus::TextSerializer().Serialize(registry_.Collect());
-}
-
-task<result<double>> controller_server::backlog_per_instance(deadline until) {
-    auto depth = co_await services_->queue().measure(until);
-    if (!depth) {
-        co_return propagate(depth);
-    }
-    co_return measure_backlog(*depth, workers_.count(steady_clock::now())).per_instance;
 }
 
 std::string controller_server::unhealthy() {
@@ -321,6 +336,11 @@ std::string controller_server::unhealthy() {
     std::string trouble = watch_->trouble();
     if (!services_->results().is_up() && !trouble.contains("Redis")) {
         trouble += concat(trouble.empty() ? "" : "; ", "Redis: not connected");
+    }
+    // A request may meet it before the next look does.
+    if (limiter_->trouble() != redis::limiter_trouble::none && !trouble.contains("rate limit")) {
+        trouble += concat(trouble.empty() ? "" : "; ",
+                          "rate limit: ", redis::to_string(limiter_->trouble()));
     }
     return trouble;
 }

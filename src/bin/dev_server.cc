@@ -9,6 +9,7 @@
 #include "base/ids.h"
 #include "base/log.h"
 #include "ctrl/api.h"
+#include "ctrl/code_sweep.h"
 #include "ctrl/http_metrics.h"
 #include "embedded/code_store.h"
 #include "embedded/database.h"
@@ -72,6 +73,7 @@ private:
     std::unique_ptr<ctrl::registry> known_;
     std::unique_ptr<ctrl::calls> calls_;
     ctrl::api_key key_;
+    ctrl::failed_attempts failures_;
     std::unique_ptr<ctrl::api> api_;
     ctrl::http_metrics http_metrics_{registry_};
     ring_gauges ring_gauges_{registry_};
@@ -86,7 +88,8 @@ dev_server::dev_server(const dev_options& options, groundwork& ground, uring::ri
       ground_(ground),
       home_(home),
       limiter_({.limit = options.rate_limit_per_minute}),
-      key_(options.api_key) {}
+      key_(options.api_key),
+      failures_(options.rate_limit_per_minute > 0) {}
 
 result<> dev_server::open() {
     auto database = embedded::database::open(ground_.data_dir + "/hearth.db");
@@ -127,6 +130,7 @@ result<> dev_server::open() {
                          .limiter = limiter_,
                          .blocking = blocking_,
                          .key = key_,
+                         .failures = failures_,
                          .make_job_id = make_uuid,
                          .metrics_text = [this] { return metrics_text(); },
                          .unhealthy =
@@ -149,7 +153,9 @@ task<result<>> dev_server::recover() {
                                                      {"completed", recovered->completed},
                                                      {"lost", recovered->lost}});
     }
-    auto collected = co_await known_->collect_garbage(after(start_wait));
+    // No upload is possible yet, and nothing runs: whatever no function uses can go.
+    ctrl::code_sweep sweep(*functions_, *store_, {.grace = milliseconds(0), .looks = 1});
+    auto collected = co_await sweep.sweep(after(start_wait));
     if (!collected) {
         co_return propagate(collected);
     }

@@ -1,6 +1,6 @@
 #include "fleet_gauges.h"
 
-#include <algorithm>
+#include <limits>
 
 namespace hearth {
 namespace {
@@ -10,14 +10,6 @@ constexpr auto number = [](auto value) {
 };
 
 }  // namespace
-
-backlog measure_backlog(const faas::job_queue::depth& depth,
-                        const ctrl::worker_registry::totals& workers) {
-    const auto taking = workers.live - workers.draining;
-    return {.depth = depth,
-            .workers = taking,
-            .per_instance = number(depth.visible) / number(std::max<std::int64_t>(taking, 1))};
-}
 
 void fleet_gauges::set(const char* name, const char* help, double value,
                        const prometheus::Labels& labels) {
@@ -35,13 +27,33 @@ void fleet_gauges::set_workers(const ctrl::worker_registry::totals& sum) {
         {{"state", "busy"}});
 }
 
-void fleet_gauges::set_backlog(const backlog& now) {
-    const char* help = "Jobs by where they stand";
-    set("hearth_jobs", help, number(now.depth.visible), {{"state", "visible"}});
-    set("hearth_jobs", help, number(now.depth.in_flight), {{"state", "in_flight"}});
-    set("hearth_jobs", help, number(now.depth.dead), {{"state", "dead"}});
-    set("hearth_backlog_per_instance", "Visible jobs for each worker that takes jobs",
-        now.per_instance);
+void fleet_gauges::set_backlog(const backlog_meter::reading& now, std::optional<milliseconds> age) {
+    constexpr double unknown = std::numeric_limits<double>::quiet_NaN();
+    const auto of_depth = [&](std::int64_t faas::job_queue::depth::* member) {
+        return now.depth ? number((*now.depth).*member) : unknown;
+    };
+    const char* help = "Jobs by where they stand; NaN while the queue does not say";
+    set("hearth_jobs", help, of_depth(&faas::job_queue::depth::visible), {{"state", "visible"}});
+    set("hearth_jobs", help, of_depth(&faas::job_queue::depth::in_flight),
+        {{"state", "in_flight"}});
+    set("hearth_jobs", help, of_depth(&faas::job_queue::depth::dead), {{"state", "dead"}});
+    set("hearth_jobs_up", "1 when the queue has just said what it holds", now.depth ? 1 : 0);
+    set("hearth_jobs_age_seconds", "Since the queue last said so",
+        age ? std::chrono::duration<double>(*age).count() : unknown);
+    set("hearth_fleet_workers", "Workers that take jobs, as all controllers together hear",
+        now.workers ? number(*now.workers) : unknown);
+    set("hearth_backlog_per_instance", "Jobs in the queue, running ones too, for each such worker",
+        now.depth && now.workers ? backlog_per_instance(*now.depth, *now.workers) : unknown);
+}
+
+void fleet_gauges::set_code_sweep(const ctrl::code_sweep::statistics& counts) {
+    const char* help = "Searches for code that no function uses";
+    set("hearth_code_sweeps", help, number(counts.runs), {{"event", "begun"}});
+    set("hearth_code_sweeps", help, number(counts.failed), {{"event", "failed"}});
+    set("hearth_code_removed", "Code that was removed, as no function used it",
+        number(counts.removed));
+    set("hearth_code_unused", "Code that no function uses, as the last search found",
+        number(counts.unused));
 }
 
 void fleet_gauges::set_queued(const ctrl::queued_invoker_statistics& calls) {
@@ -80,9 +92,17 @@ void fleet_gauges::set_dead_letters(const worker::dead_letter_statistics& counts
     set("hearth_dead_letters", help, number(counts.errors), {{"event", "error"}});
 }
 
-void fleet_gauges::set_rate_limit(std::uint64_t passed_unasked) {
-    set("hearth_rate_limit_unasked", "Requests that passed because Redis was away",
-        number(passed_unasked));
+void fleet_gauges::set_rate_limit(const redis::rate_limiter& limiter) {
+    using redis::limiter_trouble;
+    set("hearth_rate_limit_unasked", "Requests that passed because Redis could not be asked",
+        number(limiter.passed_unasked()));
+    set("hearth_rate_limit_up", "1 while Redis can be asked for the rate limit",
+        limiter.trouble() == limiter_trouble::none ? 1 : 0);
+    for (std::size_t kind = 1; kind < redis::limiter_trouble_kinds; ++kind) {
+        const auto each = static_cast<limiter_trouble>(kind);
+        set("hearth_rate_limit_errors", "Checks of the rate limit that Redis did not make",
+            number(limiter.failures(each)), {{"kind", std::string(to_string(each))}});
+    }
 }
 
 void fleet_gauges::set_heartbeats(const worker::heartbeat::statistics& counts) {

@@ -23,6 +23,12 @@ result<> answered(result<T> got) {
     return {};
 }
 
+// libcurl would say so at the first request only, and then of every one.
+result<> check_authorities(const std::string& file) {
+    auto made = net::tls_context::for_client(file);
+    return made ? result<>{} : propagate(made);
+}
+
 }  // namespace
 
 result<std::unique_ptr<fleet_services>> fleet_services::create(const fleet_options& options,
@@ -31,23 +37,38 @@ result<std::unique_ptr<fleet_services>> fleet_services::create(const fleet_optio
     if (!web) {
         return propagate(web);
     }
+    std::unique_ptr<http::client> controller_web;
+    if (!options.controller_authorities.empty()) {
+        if (auto readable = check_authorities(options.controller_authorities); !readable) {
+            return propagate(readable);
+        }
+        auto made = http::client::create({.authorities_file = options.controller_authorities});
+        if (!made) {
+            return propagate(made);
+        }
+        controller_web = std::move(*made);
+    }
     std::shared_ptr<const net::tls_context> redis_tls;
     if (options.redis.tls) {
-        auto made = net::tls_context::for_client(options.aws.authorities_file());
+        auto made = net::tls_context::for_client(options.redis_authorities.empty()
+                                                     ? options.aws.authorities_file()
+                                                     : options.redis_authorities);
         if (!made) {
             return propagate(made);
         }
         redis_tls = std::move(*made);
     }
-    return std::unique_ptr<fleet_services>(
-        new fleet_services(options, std::move(*web), std::move(redis_tls), blocking));
+    return std::unique_ptr<fleet_services>(new fleet_services(
+        options, std::move(*web), std::move(controller_web), std::move(redis_tls), blocking));
 }
 
 fleet_services::fleet_services(const fleet_options& options, std::unique_ptr<http::client> web,
+                               std::unique_ptr<http::client> controller_web,
                                std::shared_ptr<const net::tls_context> redis_tls,
                                thread_pool& blocking)
     : options_(options),
       web_(std::move(web)),
+      controller_web_(std::move(controller_web)),
       keys_(aws::credential_chain::standard({.from = options.environment,
                                              .transport = *web_,
                                              .blocking = blocking,
@@ -71,11 +92,14 @@ fleet_services::fleet_services(const fleet_options& options, std::unique_ptr<htt
              {.queue_url = options.queue_url, .dead_letter_url = options.dead_letter_url}),
       redis_settings_{.where = options.redis, .tls = std::move(redis_tls)},
       redis_(redis_settings_, blocking),
-      results_(redis_, redis_settings_, blocking) {}
+      results_(redis_, redis_settings_, blocking, {.outcome_ttl = options.outcome_ttl}) {}
 
 void fleet_services::start() {
     transports_.emplace();
     transports_->spawn(web_->run());
+    if (controller_web_) {
+        transports_->spawn(controller_web_->run());
+    }
     transports_->spawn(redis_.run());
     transports_->spawn(results_.run());
     queueing_.emplace();

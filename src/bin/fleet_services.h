@@ -56,6 +56,10 @@ public:
     [[nodiscard]] faas::code_store& code() noexcept { return code_; }
     [[nodiscard]] redis::result_bus& results() noexcept { return results_; }
     [[nodiscard]] redis::client& redis() noexcept { return redis_; }
+    // For the controller's address, where a worker trusts other authorities for it.
+    [[nodiscard]] http::client& controller_web() noexcept {
+        return controller_web_ ? *controller_web_ : *web_;
+    }
     // For further clients of AWS and for what else speaks HTTP.
     [[nodiscard]] http::client& web() noexcept { return *web_; }
     [[nodiscard]] aws::credentials_source& keys() noexcept { return *keys_; }
@@ -66,6 +70,7 @@ public:
 
 private:
     fleet_services(const fleet_options& options, std::unique_ptr<http::client> web,
+                   std::unique_ptr<http::client> controller_web,
                    std::shared_ptr<const net::tls_context> redis_tls, thread_pool& blocking);
     task<result<>> probe_credentials(deadline until);
     task<result<>> probe_queue(deadline until);
@@ -76,6 +81,7 @@ private:
 
     const fleet_options& options_;
     std::unique_ptr<http::client> web_;
+    std::unique_ptr<http::client> controller_web_;  // null: web_ serves
     std::unique_ptr<aws::credential_chain> keys_;
     aws::client sqs_;
     aws::client s3_;

@@ -142,6 +142,8 @@ public:
         out.queue_url = text("SQS_URL");
         out.dead_letter_url = text("DLQ_URL");
         out.redis = redis::parse_endpoint(text("REDIS_HOST")).value();
+        out.redis_authorities = text("REDIS_CA_FILE");
+        out.outcome_ttl = std::chrono::ceil<seconds>(values_.duration("HEARTH_OUTCOME_TTL"));
         out.worker_token = text("WORKER_TOKEN");
         out.grace = seconds(number("HEARTH_GRACE_SECONDS"));
         return out;
@@ -256,6 +258,7 @@ result<read_settings<controller_options>> read_controller_settings(const setting
     out.heartbeat_interval = read.values().duration("HEARTH_HEARTBEAT_INTERVAL");
     out.function_cache_time = read.values().duration("HEARTH_FUNCTION_CACHE_TIME");
     out.temporary_folder = read.text("HEARTH_TEMPORARY_FOLDER");
+    out.code_grace = read.values().duration("HEARTH_CODE_GRACE");
     out.publishes_backlog = read.values().boolean("HEARTH_PUBLISH_BACKLOG");
     out.lane_address = lane_address_of(read);
     return read.finish(std::move(out));
@@ -275,6 +278,7 @@ result<read_settings<worker_program_options>> read_worker_settings(const setting
     while (out.controller_url.ends_with('/')) {
         out.controller_url.pop_back();
     }
+    out.fleet.controller_authorities = read.text("CONTROLLER_CA_FILE");
     out.data_dir = read.text("HEARTH_DATA_DIR");
     if (out.data_dir.empty()) {
         out.data_dir = default_data_dir("hearth-worker");

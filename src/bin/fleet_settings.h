@@ -31,6 +31,9 @@ struct fleet_options {
     std::string queue_url;
     std::string dead_letter_url;
     redis::endpoint redis;
+    std::string redis_authorities;       // a PEM file; empty: AWS_CA_BUNDLE's, or the system's
+    std::string controller_authorities;  // of a worker, likewise
+    seconds outcome_ttl{120};
     std::string worker_token;
     seconds grace{25};
     entrance_options door;
@@ -45,6 +48,7 @@ struct controller_options {
     milliseconds heartbeat_interval = ctrl::worker_registry::heartbeat_interval_default;
     milliseconds function_cache_time{5'000};
     std::string temporary_folder;
+    milliseconds code_grace{86'400'000};  // that code which no function uses stays
     bool publishes_backlog = false;
     // Where lanes are taken, as net::open_listening_socket() has it; empty: nowhere.
     std::string lane_address;

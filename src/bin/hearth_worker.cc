@@ -31,7 +31,7 @@ int main(int argc, char** argv) {
     }
     const auto& options = read->options;
     const auto more = [&options](hearth::fleet_services& services) {
-        std::vector probes{hearth::controller_probe(services.web(), options)};
+        std::vector probes{hearth::controller_probe(services.controller_web(), options)};
         if (options.lane) {
             probes.push_back(hearth::lane_probe(options));
         }

@@ -31,9 +31,11 @@ service_watch::service_watch(std::vector<service_probe> probes) {
 
 task<void> service_watch::ask(watched& which) {
     auto outcome = co_await which.probe.ask(after(patience));
-    std::string trouble =
-        outcome ? std::string() : concat(which.probe.service, ": ", outcome.error().message);
-    if (trouble.empty() != which.trouble.empty()) {
+    // /health is open to all: the kind is for them, the text for the log.
+    std::string trouble = outcome
+                              ? std::string()
+                              : concat(which.probe.service, ": ", to_string(outcome.error().code));
+    if (trouble != which.trouble) {
         if (trouble.empty()) {
             log::info("a service answers again",
                       {{"service", which.probe.service}, {"target", which.probe.target}});

@@ -22,7 +22,8 @@ public:
     // look() at each interval, until stopped.
     task<void> run();
 
-    // "SQS: …; S3: …" of those that did not answer the last time; empty when all did.
+    // "SQS: unavailable; S3: permission denied" of those that did not answer the last time, without
+    // what they said, since anybody may read it; empty when all did.
     [[nodiscard]] std::string trouble() const;
 
 private:

@@ -170,7 +170,7 @@ void worker_server::wire() {
                                .poll = options_.queue_wait,
                                .settle_dead = false});
     heartbeat_ = std::make_unique<worker::heartbeat>(
-        services_->web(),
+        services_->controller_web(),
         worker::heartbeat_options{.controller_url = options_.controller_url,
                                   .token = options_.fleet.worker_token},
         [this] { return report(); },
@@ -308,7 +308,8 @@ std::string worker_server::unhealthy() {
     if (draining_) {
         return "draining";
     }
-    return intake_->trouble().empty() ? "" : concat("no jobs come: ", intake_->trouble());
+    // Open to all: what a service said is in the log.
+    return intake_->trouble().empty() ? "" : "no jobs come; the log says why";
 }
 
 // An empty heartbeat: a controller answers 401 for the token, or else 400 for what it lacks.

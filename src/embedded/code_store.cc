@@ -211,9 +211,10 @@ task<result<>> code_store::remove(std::string_view sha256, deadline until) {
     co_return done ? std::move(*done) : propagate(done);
 }
 
-task<result<std::vector<std::string>>> code_store::list(std::string_view after, std::size_t limit,
-                                                        deadline until) {
-    auto done = co_await pool_.run([&]() -> result<std::vector<std::string>> {
+task<result<std::vector<faas::code_store::stored>>> code_store::list(std::string_view after,
+                                                                     std::size_t limit,
+                                                                     deadline until) {
+    auto done = co_await pool_.run([&]() -> result<std::vector<stored>> {
         if (steady_clock::now() >= until) {
             return fail(errc::deadline_exceeded, "deadline passed before code was listed");
         }
@@ -318,18 +319,31 @@ result<> code_store::remove_now(std::string_view sha256) const {
     return {};
 }
 
-result<std::vector<std::string>> code_store::list_now(std::string_view after,
-                                                      std::size_t limit) const {
+result<std::vector<faas::code_store::stored>> code_store::list_now(std::string_view after,
+                                                                   std::size_t limit) const {
     auto names = names_in(final_files_.get());
     if (!names) {
-        return names;
+        return propagate(names);
     }
     std::erase_if(*names, [&](const std::string& name) { return !is_hash(name) || name <= after; });
     std::ranges::sort(*names);
     if (names->size() > limit) {
         names->resize(limit);
     }
-    return names;
+    std::vector<stored> found;
+    for (auto& name : *names) {
+        struct stat status{};
+        if (::fstatat(final_files_.get(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
+            if (errno == ENOENT) {
+                continue;  // removed meanwhile
+            }
+            return failure("reading code", errno);
+        }
+        const auto at = std::chrono::duration_cast<milliseconds>(
+            seconds(status.st_mtim.tv_sec) + std::chrono::nanoseconds(status.st_mtim.tv_nsec));
+        found.push_back({std::move(name), at.count()});
+    }
+    return found;
 }
 
 }  // namespace hearth::embedded

@@ -30,8 +30,8 @@ public:
                        deadline until) override;
     task<result<unique_fd>> open(std::string_view sha256, deadline until) override;
     task<result<>> remove(std::string_view sha256, deadline until) override;
-    task<result<std::vector<std::string>>> list(std::string_view after, std::size_t limit,
-                                                deadline until) override;
+    task<result<std::vector<stored>>> list(std::string_view after, std::size_t limit,
+                                           deadline until) override;
 
 private:
     code_store(std::string directory, unique_fd final_files, unique_fd half_written,
@@ -43,8 +43,8 @@ private:
                                       std::size_t size, deadline until) const;
     [[nodiscard]] result<unique_fd> open_now(std::string_view sha256, deadline until) const;
     [[nodiscard]] result<> remove_now(std::string_view sha256) const;
-    [[nodiscard]] result<std::vector<std::string>> list_now(std::string_view after,
-                                                            std::size_t limit) const;
+    [[nodiscard]] result<std::vector<stored>> list_now(std::string_view after,
+                                                       std::size_t limit) const;
     [[nodiscard]] std::unexpected<error> failure(std::string_view what, int os_error) const;
 
     std::string directory_;

@@ -4,7 +4,7 @@
 
 namespace hearth::embedded {
 
-task<result<>> result_bus::publish(const faas::invocation_record& record, deadline) {
+task<result<>> result_bus::publish(const faas::invocation_record& record, epoch_ms, deadline) {
     if (!is_final(record.status)) {
         co_return fail(errc::invalid_argument, "only the end of an invocation is published");
     }

@@ -20,7 +20,8 @@ public:
     explicit result_bus(std::size_t waiters_max = waiters_max_default) noexcept
         : waiters_max_(waiters_max) {}
 
-    task<result<>> publish(const faas::invocation_record& record, deadline until) override;
+    task<result<>> publish(const faas::invocation_record& record, epoch_ms awaited_until,
+                           deadline until) override;
     task<result<faas::invocation_record>> wait(std::string_view job_id, deadline until) override;
 
 private:

@@ -140,6 +140,10 @@ public:
 // Code by content hash. Blobs never change.
 class code_store {
 public:
+    struct stored {
+        std::string sha256;
+        epoch_ms at = 0;  // by the store's clock; putting it again renews it
+    };
     virtual ~code_store() = default;
     // Takes the content of `file` (from its start, `size` bytes); `sha256` was computed by the
     // caller and is verified: errc::corrupt. Storing the same content twice succeeds.
@@ -149,17 +153,24 @@ public:
     virtual task<result<unique_fd>> open(std::string_view sha256, deadline until) = 0;
     // Absent is success.
     virtual task<result<>> remove(std::string_view sha256, deadline until) = 0;
-    // All hashes held, at most `limit`, after `after` in order; for removing what no function uses.
-    virtual task<result<std::vector<std::string>>> list(std::string_view after, std::size_t limit,
-                                                        deadline until) = 0;
+    // What is held, at most `limit`, after `after` in order of the hashes; for removing what no
+    // function uses.
+    virtual task<result<std::vector<stored>>> list(std::string_view after, std::size_t limit,
+                                                   deadline until) = 0;
 };
 
 // Tells whoever waits that a job ended. Not durable: a waiter that comes late reads the record.
 class result_bus {
 public:
     virtual ~result_bus() = default;
-    virtual task<result<>> publish(const invocation_record& record, deadline until) = 0;
+    // `record` is in the invocation log already. `awaited_until` is when its caller gives up
+    // (job::caller_deadline); 0: nobody is known to wait, and a bus on which telling costs
+    // something does not tell.
+    virtual task<result<>> publish(const invocation_record& record, epoch_ms awaited_until,
+                                   deadline until) = 0;
     // Waits for the job's end from the moment of the call. errc::deadline_exceeded.
+    // errc::too_large: it has ended, and its record is more than the bus carries: the invocation
+    // log has it.
     virtual task<result<invocation_record>> wait(std::string_view job_id, deadline until) = 0;
     // Whether news come through at the moment. Where they do not, a waiter had better look into
     // the invocation log as well. One in memory always does.

@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/clock.h"
 #include "base/result.h"
 
 namespace hearth::faas {
@@ -22,6 +23,13 @@ struct worker_report {
     std::int64_t memory_budget_mb = 0;
     std::int64_t memory_reserved_mb = 0;
     std::vector<std::string> warm_functions;  // ids with an idle sandbox
+};
+
+// What a controller knows of a worker by its reports.
+struct worker_sighting {
+    std::string id;
+    milliseconds ago{0};   // since its last report, or its goodbye
+    bool leaving = false;  // it drains, or said goodbye: it takes no more jobs
 };
 
 inline constexpr std::size_t worker_report_bytes_max = 128u << 10;

@@ -30,6 +30,10 @@ class_answer answer_of(errc code) noexcept {
         case errc::closed:
         case errc::unavailable:
             return {503, "unavailable", "The service is not available now. Try again later."};
+        case errc::rejected:
+            return {502, "bad_gateway",
+                    "A service behind this one refused the request. The log has it under the "
+                    "requestId."};
         case errc::permission_denied:
         case errc::corrupt:
         case errc::io:

@@ -8,6 +8,20 @@
 #include "faas/record_codec.h"
 
 namespace hearth::redis {
+namespace {
+
+// In the place of a record that is too large. No record is encoded like this.
+constexpr std::string_view in_the_log = "log";
+// A caller's deadline by another host's clock, and the way back of what it waits for.
+constexpr milliseconds slack{5'000};
+
+// No longer than its caller waits, and no longer than `most`.
+seconds lifetime_of(epoch_ms awaited_until, seconds most) {
+    const auto left = milliseconds(std::max<epoch_ms>(awaited_until - wall_clock_ms(), 0)) + slack;
+    return std::min(std::chrono::ceil<seconds>(left), most);
+}
+
+}  // namespace
 
 // One waiter's part in a topic.
 class result_bus::subscription {
@@ -48,14 +62,21 @@ result_bus::result_bus(client& commands, const client_settings& server, thread_p
                            on_lost();
                        }}) {}
 
-task<result<>> result_bus::publish(const faas::invocation_record& record, deadline until) {
+task<result<>> result_bus::publish(const faas::invocation_record& record, epoch_ms awaited_until,
+                                   deadline until) {
     if (!is_final(record.status)) {
         co_return fail(errc::invalid_argument, "only the end of an invocation is published");
     }
+    if (awaited_until == 0) {
+        co_return result<>{};  // whoever asks for its status reads the invocation log
+    }
     const auto key = concat(settings_.prefix, "outcome:", record.job_id);
     const auto channel = concat(settings_.prefix, "ended:", record.job_id);
-    const auto content = faas::encode(record);
-    const auto lifetime = concat(settings_.outcome_ttl.count());
+    auto content = faas::encode(record);
+    if (content.size() > settings_.outcome_bytes_max) {
+        content = in_the_log;
+    }
+    const auto lifetime = concat(lifetime_of(awaited_until, settings_.outcome_ttl).count());
     // Both at once: the server keeps their order, so whoever hears the second finds the first.
     auto [stored, announced] =
         co_await when_all(commands_.call({"SET", key, content, "EX", lifetime}, until),
@@ -113,6 +134,9 @@ task<result<std::optional<faas::invocation_record>>> result_bus::find(std::strin
     }
     if (got->get().is_nil()) {
         co_return std::nullopt;
+    }
+    if (got->get().text() == in_the_log) {
+        co_return fail(errc::too_large, "the outcome is in the invocation log alone");
     }
     auto record = faas::decode_record(got->get().text());
     if (!record) {

@@ -12,9 +12,13 @@ namespace hearth::redis {
 
 struct result_bus_settings {
     std::string prefix = "hearth:";  // of every key and channel
-    // How long an outcome stays to be found. Longer than anybody waits (timeoutMs is at most 900
-    // seconds); after that the invocation log answers.
-    seconds outcome_ttl{3'600};
+    // How long an outcome stays to be found by a waiter that was cut off, at most. Five times what
+    // it takes a client to notice that its connection is gone and to make another (22 s); a waiter
+    // that is away for longer reads the invocation log, as it does every few seconds anyhow.
+    seconds outcome_ttl{120};
+    // Larger records are not sent: waiters are told to look into the invocation log. What Redis
+    // holds stays below outcome_ttl times the calls that go through the queue times this.
+    std::size_t outcome_bytes_max = 256u << 10;
     // A wait survives a lost connection for so long, then fails with errc::unavailable, and the
     // caller looks into the invocation log instead.
     milliseconds outage_max{2'000};
@@ -22,10 +26,10 @@ struct result_bus_settings {
 };
 
 // Outcomes from workers to the controllers that wait for them. publish() stores the outcome under a
-// key that expires and then announces it on the job's channel; wait() subscribes to the channel
-// and, once the subscription stands (again), looks for the key. So an outcome is found in whatever
-// order the two come, also by a waiter that was cut off or comes late. docs/protocol.md, "Redis".
-// Ring thread only; every wait() has ended before this dies.
+// key that expires and then announces it on the job's channel, unless nobody waits; wait()
+// subscribes to the channel and, once the subscription stands (again), looks for the key. So an
+// outcome is found in whatever order the two come, also by a waiter that was cut off or comes late.
+// docs/protocol.md, "Redis". Ring thread only; every wait() has ended before this dies.
 class result_bus final : public faas::result_bus {
 public:
     // `commands` outlives it. Subscriptions get a connection of their own.
@@ -35,7 +39,8 @@ public:
     // Keeps the subscriptions' connection until stopped.
     task<void> run() { return subscriber_.run(); }
 
-    task<result<>> publish(const faas::invocation_record& record, deadline until) override;
+    task<result<>> publish(const faas::invocation_record& record, epoch_ms awaited_until,
+                           deadline until) override;
     task<result<faas::invocation_record>> wait(std::string_view job_id, deadline until) override;
 
     [[nodiscard]] bool is_up() const noexcept override {

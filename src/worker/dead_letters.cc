@@ -32,9 +32,10 @@ faas::invocation_record record_of(const faas::job& ran, std::int64_t attempts, f
 task<void> dead_letters::run() {
     for (;;) {
         auto dead = co_await queue_.unsettled_dead(page, soon());
-        if (!dead) {
-            ++statistics_.errors;
+        if (!dead && dead.error().code == errc::cancelled) {
+            co_return;
         }
+        note_look(dead);
         const auto found = std::move(dead).value_or(std::vector<faas::job>{});
         std::size_t settled = 0;
         for (const faas::job& each : found) {
@@ -60,13 +61,31 @@ task<bool> dead_letters::settle(const faas::job& given_up) {
     }
     if (*first) {
         ++statistics_.dead;
-        [[maybe_unused]] const auto told = co_await results_.publish(record, soon());
+        [[maybe_unused]] const auto told =
+            co_await results_.publish(record, given_up.caller_deadline, soon());
     }
     auto known = co_await queue_.settle_dead(given_up.job_id, soon());
     if (!known) {
         report("settle the dead letter", given_up, known.error());
     }
     co_return known.has_value();
+}
+
+// One line when looks begin to fail and one when they work again, however long that takes.
+void dead_letters::note_look(const result<std::vector<faas::job>>& found) {
+    statistics_.errors += found ? 0 : 1;
+    if (blind_ == !found.has_value()) {
+        return;
+    }
+    blind_ = !blind_;
+    if (blind_) {
+        log::warning(
+            "the dead letters cannot be read; jobs that took their worker down are not "
+            "recorded as DEAD meanwhile",
+            {{"reason", found.error().message}});
+    } else {
+        log::info("the dead letters can be read again");
+    }
 }
 
 void dead_letters::report(std::string_view what, const faas::job& of, const error& reason) {

@@ -29,11 +29,13 @@ public:
 
 private:
     task<bool> settle(const faas::job& given_up);
+    void note_look(const result<std::vector<faas::job>>& found);
     void report(std::string_view what, const faas::job& of, const error& reason);
 
     faas::job_queue& queue_;
     faas::invocation_log& log_;
     faas::result_bus& results_;
+    bool blind_ = false;  // the last look failed
     dead_letter_statistics statistics_;
 };
 

@@ -361,7 +361,8 @@ task<void> job_intake::conclude(const faas::job_delivery& delivery, faas::outcom
     const bool dead = *first && record.status == faas::invocation_status::dead;
     if (*first) {
         count(record.status);
-        if (auto told = co_await results_.publish(record, soon()); !told) {
+        if (auto told = co_await results_.publish(record, delivery.content.caller_deadline, soon());
+            !told) {
             report("publish the outcome", delivery, told.error());  // waiters read the record
         }
     } else {

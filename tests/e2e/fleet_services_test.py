@@ -5,6 +5,7 @@ manager, and what an idle worker costs."""
 import itertools
 import os
 import re
+import shutil
 import signal
 import socket
 import subprocess
@@ -14,6 +15,7 @@ import unittest
 from fleet import Controller, FleetTest, ServiceManager, Worker, program, stop_in_order
 from fleet import START_WAIT_S, WORKER_TOKEN, lasting_port
 from harness import eventually, main
+from tls_test import make_certificate
 
 HELLO = "def handler(event, context):\n    return 1\n"
 IDLE_RSS_KB_MAX = 40 * 1024
@@ -174,9 +176,10 @@ class AWorkerWithoutAuthorities(unittest.TestCase):
 
 
 class OwnRedis:
-    """A redis-server that a test may end and start again."""
+    """A redis-server that a test may end and start again, with options of its command line."""
 
-    def __init__(self):
+    def __init__(self, *options):
+        self.options = options
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
@@ -185,7 +188,8 @@ class OwnRedis:
 
     def start(self):
         self.process = subprocess.Popen(
-            ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", ""],
+            ["redis-server", "--port", str(self.port), "--bind", "127.0.0.1", "--save", "",
+             *self.options],
             stdout=subprocess.DEVNULL,
         )
 
@@ -241,6 +245,45 @@ class RedisThatGoesAway(FleetTest):
         )
         self.assertIn("retry-after", refused.headers)
         controller.stop()
+
+
+class AuthoritiesOfOnesOwn(FleetTest):
+    def test_are_trusted_for_the_controller_and_for_redis_and_only_where_they_are_named(self):
+        folder = tempfile.mkdtemp(prefix="hearth-fleet-", dir="/var/tmp")
+        self.addCleanup(shutil.rmtree, folder)
+        os.chmod(folder, 0o755)  # programs read it as a user without rights
+        certificate, key = make_certificate(folder)
+        os.chmod(certificate, 0o644)
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            tls_port = probe.getsockname()[1]
+        redis = OwnRedis("--tls-port", str(tls_port), "--tls-cert-file", certificate,
+                         "--tls-key-file", key, "--tls-auth-clients", "no")
+        self.addCleanup(redis.end)
+        redis.start()
+        store = {"REDIS_HOST": f"rediss://localhost:{tls_port}", "REDIS_CA_FILE": certificate}
+        controller = self.start_controller(HEARTH_TLS_CERT=certificate, HEARTH_TLS_KEY=key, **store)
+        url = f"https://localhost:{controller.port}"
+        stranger = self.make(Worker, url, **store).start()
+        eventually(lambda: "does not hear this worker" in stranger.log_text(), "distrust")
+        worker = self.make(Worker, url, CONTROLLER_CA_FILE=certificate, **store).start()
+        eventually(lambda: f'"a worker joined","worker":"{worker.id}"' in controller.log_text(),
+                   "a heartbeat")
+        self.assertIn("connected to Redis", controller.log_text())
+        self.assertNotIn(stranger.id, controller.log_text())
+        stop_in_order(worker, stranger, controller)
+
+    def test_that_cannot_be_read_are_named_at_the_start(self):
+        with tempfile.TemporaryDirectory(prefix="hearth-fleet-", dir="/var/tmp") as folder:
+            os.chmod(folder, 0o755)
+            done = run("hearth-worker", environment={
+                **os.environ, "WORKER_TOKEN": "a worker's token",
+                "CONTROLLER_URL": "https://127.0.0.1:1", "HEARTH_WORKER_PORT": "0",
+                "HEARTH_DATA_DIR": os.path.join(folder, "data"),
+                "CONTROLLER_CA_FILE": "/nonexistent/ca.pem",
+            })
+        self.assertEqual(done.returncode, 1, done.stderr)
+        self.assertIn("/nonexistent/ca.pem", done.stderr)
 
 
 class TheRateLimit(FleetTest):

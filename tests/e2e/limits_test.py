@@ -163,5 +163,18 @@ class RateLimitTest(ServerTest):
         self.assertEqual(self.client.get("/functions", key=False).status, 401)
 
 
+class WrongKeysTest(ServerTest):
+    options = ("--rate-limit", "1000")
+
+    def test_of_an_address_are_counted_and_then_refused_whatever_they_are(self):
+        answers = [self.client.get("/functions", key=False) for _ in range(21)]
+        self.assertEqual([each.status for each in answers], [401] * 20 + [429])
+        self.assert_error(answers[-1], 429, "rate_limited")
+        self.assertTrue(1 <= int(answers[-1].headers["retry-after"]) <= 60)
+        # The right one, found by trying, would be no use either.
+        self.assertEqual(self.client.get("/functions").status, 429)
+        self.assertEqual(self.client.get("/health").status, 200)
+
+
 if __name__ == "__main__":
     main()

@@ -200,10 +200,41 @@ TYPED_TEST_P(code_store_conformance, lists_hashes_in_order_page_by_page) {
         if (some->empty()) {
             break;
         }
-        seen.insert(seen.end(), some->begin(), some->end());
+        for (const auto& each : *some) {
+            seen.push_back(each.sha256);
+        }
         after_hash = seen.back();
     }
     EXPECT_EQ(seen, hashes);
+}
+
+TYPED_TEST_P(code_store_conformance, lists_when_code_was_stored_and_storing_it_again_renews_that) {
+    const auto stored_at = [this] {
+        const auto listed = this->run(this->store().list("", 10, soon()));
+        EXPECT_TRUE(listed && listed->size() == 1u);
+        return listed && !listed->empty() ? listed->front().at : 0;
+    };
+    constexpr epoch_ms minute = 60'000;  // more than clocks of one host or a stand-in differ by
+    this->put("again");
+    const epoch_ms first = stored_at();
+    EXPECT_LT(std::abs(first - wall_clock_ms()), minute);
+    // Times of stores are as coarse as a second.
+    this->run([](auto& store, std::string hash) -> task<bool> {
+        const unique_fd file = file_with("again");
+        const deadline until = soon();
+        epoch_ms before = 0;
+        epoch_ms now = 0;
+        while (steady_clock::now() < until && now <= before) {
+            auto put = co_await store.put(hash, file.get(), 5, until);
+            EXPECT_TRUE(put);
+            auto listed = co_await store.list("", 10, until);
+            now = listed->front().at;
+            before = before == 0 ? now : before;
+        }
+        EXPECT_GT(now, before);
+        co_return true;
+    }(this->store(), sha256_of("again")));
+    EXPECT_GT(stored_at(), first);
 }
 
 TYPED_TEST_P(code_store_conformance, a_passed_deadline_changes_nothing) {
@@ -220,15 +251,13 @@ TYPED_TEST_P(code_store_conformance, a_passed_deadline_changes_nothing) {
     EXPECT_EQ(this->get(hash), "late");
 }
 
-REGISTER_TYPED_TEST_SUITE_P(code_store_conformance, opens_what_was_put_at_offset_zero,
-                            keeps_empty_and_large_content, storing_the_same_content_twice_succeeds,
-                            concurrent_puts_of_the_same_content_succeed,
-                            content_that_does_not_match_its_hash_is_corrupt,
-                            content_shorter_than_announced_is_corrupt,
-                            a_wrong_put_leaves_stored_content_alone, refuses_what_is_not_a_hash,
-                            refuses_more_than_the_largest_upload,
-                            what_is_removed_is_gone_and_removing_it_again_succeeds,
-                            an_open_descriptor_outlives_the_removal,
-                            lists_hashes_in_order_page_by_page, a_passed_deadline_changes_nothing);
+REGISTER_TYPED_TEST_SUITE_P(
+    code_store_conformance, opens_what_was_put_at_offset_zero, keeps_empty_and_large_content,
+    storing_the_same_content_twice_succeeds, concurrent_puts_of_the_same_content_succeed,
+    content_that_does_not_match_its_hash_is_corrupt, content_shorter_than_announced_is_corrupt,
+    a_wrong_put_leaves_stored_content_alone, refuses_what_is_not_a_hash,
+    refuses_more_than_the_largest_upload, what_is_removed_is_gone_and_removing_it_again_succeeds,
+    an_open_descriptor_outlives_the_removal, lists_hashes_in_order_page_by_page,
+    lists_when_code_was_stored_and_storing_it_again_renews_that, a_passed_deadline_changes_nothing);
 
 }  // namespace hearth::test

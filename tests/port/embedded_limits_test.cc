@@ -124,7 +124,7 @@ TEST(embedded_result_bus, a_waiter_that_comes_late_hears_nothing) {
     test_executor loop;
     embedded::result_bus bus;
     faas::invocation_record record{.job_id = "job-1", .status = faas::invocation_status::succeeded};
-    ASSERT_TRUE(loop.run(bus.publish(record, soon())));
+    ASSERT_TRUE(loop.run(bus.publish(record, 0, soon())));
     const auto got = loop.run(bus.wait("job-1", after(milliseconds(20))));
     ASSERT_FALSE(got);
     EXPECT_EQ(got.error().code, errc::deadline_exceeded);

@@ -3,6 +3,7 @@
 #include <netinet/in.h>
 
 #include "base/concat.h"
+#include "faas/record_codec.h"
 #include "net/address.h"
 #include "net/listener.h"
 #include "net/socket_stream.h"
@@ -48,9 +49,18 @@ protected:
 
 class redis_bus : public ::testing::Test, public redis_bus_fixture {
 protected:
-    void publish(std::string_view job_id) {
-        const auto published = loop().run(port().publish(outcome_of(job_id), soon()));
+    static constexpr seconds patience{60};  // of the caller
+    static epoch_ms awaited_until(seconds wait = patience) {
+        return wall_clock_ms() + milliseconds(wait).count();
+    }
+    void publish(const faas::invocation_record& record, epoch_ms awaited = awaited_until()) {
+        const auto published = loop().run(port().publish(record, awaited, soon()));
         ASSERT_TRUE(published) << published.error().message;
+    }
+    std::int64_t time_to_live(std::string_view job_id) {
+        const auto left =
+            loop().run(client().call({"TTL", concat("hearth:outcome:", job_id)}, soon()));
+        return left ? left->get().integer() : -1;
     }
 };
 
@@ -285,18 +295,53 @@ TEST(redis_login, tls_verifies_the_server) {
 }
 
 TEST_F(redis_bus, a_waiter_that_comes_late_finds_the_outcome) {
-    publish("job-1");
+    publish(outcome_of("job-1"));
     const auto got = loop().run(port().wait("job-1", soon()));
     ASSERT_TRUE(got);
     EXPECT_EQ(got->end.result_json, "42");
 }
 
-TEST_F(redis_bus, an_outcome_is_kept_for_its_time) {
-    publish("job-1");
-    const auto left = loop().run(client().call({"TTL", "hearth:outcome:job-1"}, soon()));
-    ASSERT_TRUE(left);
-    EXPECT_GT(left->get().integer(), 3'500);
-    EXPECT_LE(left->get().integer(), 3'600);
+TEST_F(redis_bus, an_outcome_is_kept_no_longer_than_its_caller_waits) {
+    publish(outcome_of("job-1"), awaited_until(seconds(30)));
+    const auto left = time_to_live("job-1");
+    EXPECT_GT(left, 25);
+    EXPECT_LE(left, 36);
+}
+
+TEST_F(redis_bus, an_outcome_is_kept_no_longer_than_a_waiter_can_be_away) {
+    publish(outcome_of("job-1"), awaited_until(seconds(3'600)));
+    const auto left = time_to_live("job-1");
+    EXPECT_GT(left, 100);
+    EXPECT_LE(left, 120);
+}
+
+TEST_F(redis_bus, what_nobody_awaits_takes_no_room_in_redis) {
+    publish(outcome_of("job-1"), 0);
+    EXPECT_EQ(loop().run(client().call({"DBSIZE"}, soon()))->get().integer(), 0);
+}
+
+TEST_F(redis_bus, a_large_outcome_is_a_marker_that_sends_its_waiter_to_the_log) {
+    auto large = outcome_of("job-1");
+    large.end.result_json =
+        "\"" + std::string(redis::result_bus_settings{}.outcome_bytes_max, 'x') + "\"";
+    auto waiting = loop().start(port().wait("job-1", soon()));
+    settle();
+    publish(large);
+    EXPECT_EQ(waiting.get().error().code, errc::too_large);
+    EXPECT_EQ(loop().run(port().wait("job-1", soon())).error().code, errc::too_large);
+    const auto kept = loop().run(client().call({"STRLEN", "hearth:outcome:job-1"}, soon()));
+    EXPECT_LE(kept->get().integer(), 16);
+}
+
+TEST_F(redis_bus, an_outcome_of_the_largest_size_is_carried_whole) {
+    auto large = outcome_of("job-1");
+    const auto limit = redis::result_bus_settings{}.outcome_bytes_max;
+    large.end.result_json = std::string(limit - faas::encode(large).size() - 8, '1');
+    ASSERT_LE(faas::encode(large).size(), limit);
+    publish(large);
+    const auto got = loop().run(port().wait("job-1", soon()));
+    ASSERT_TRUE(got) << got.error().message;
+    EXPECT_EQ(got->end.result_json, large.end.result_json);
 }
 
 TEST_F(redis_bus, a_waiter_that_was_cut_off_finds_what_it_missed) {
@@ -304,7 +349,7 @@ TEST_F(redis_bus, a_waiter_that_was_cut_off_finds_what_it_missed) {
     settle();
     // The key alone: the announcement went to nobody.
     ASSERT_TRUE(loop().run(client().call({"CLIENT", "KILL", "TYPE", "pubsub"}, soon())));
-    publish("job-1");
+    publish(outcome_of("job-1"));
     EXPECT_TRUE(waiting.get());
 }
 
@@ -313,7 +358,7 @@ TEST_F(redis_bus, waiting_without_a_server_fails_so_that_the_caller_can_look_els
     settle();
     server().kill();
     EXPECT_EQ(waiting.get().error().code, errc::unavailable);
-    EXPECT_EQ(loop().run(port().publish(outcome_of("job-1"), soon())).error().code,
+    EXPECT_EQ(loop().run(port().publish(outcome_of("job-1"), awaited_until(), soon())).error().code,
               errc::unavailable);
 }
 
@@ -337,44 +382,6 @@ TEST_F(redis_bus, waiters_that_are_gone_leave_no_subscription) {
 TEST_F(redis_bus, a_damaged_outcome_is_an_error_not_a_result) {
     ASSERT_TRUE(loop().run(client().call({"SET", "hearth:outcome:job-1", "{}\n"}, soon())));
     EXPECT_EQ(loop().run(port().wait("job-1", soon())).error().code, errc::corrupt);
-}
-
-TEST(redis_rate_limiter, teaches_a_new_server_the_script) {
-    redis_limiter_fixture fixture(1);
-    ASSERT_TRUE(fixture.loop().run(fixture.port().check("key", soon()))->allowed);
-    ASSERT_TRUE(fixture.loop().run(fixture.client().call({"SCRIPT", "FLUSH"}, soon())));
-    EXPECT_FALSE(fixture.loop().run(fixture.port().check("key", soon()))->allowed);
-}
-
-TEST(redis_rate_limiter, a_window_that_nobody_uses_leaves_no_key) {
-    redis_limiter_fixture fixture(5);
-    ASSERT_TRUE(fixture.loop().run(fixture.port().check("key", soon()))->allowed);
-    const auto left =
-        fixture.loop().run(fixture.client().call({"PTTL", "hearth:rate:key"}, soon()));
-    EXPECT_GT(left->get().integer(), 0);
-    EXPECT_LE(left->get().integer(), 1'000);
-}
-
-TEST(redis_rate_limiter, the_servers_clock_is_the_clock) {
-    redis_limiter_fixture fixture(1);
-    redis::rate_limiter limiter(fixture.client(), {.limit = 2, .window = seconds(60)});
-    EXPECT_EQ(fixture.loop().run(limiter.check("key", soon()))->remaining, 1);
-    EXPECT_EQ(fixture.loop().run(limiter.check("key", soon()))->remaining, 0);
-    const auto refused = fixture.loop().run(limiter.check("key", soon()));
-    EXPECT_FALSE(refused->allowed);
-    EXPECT_GT(refused->retry_after, seconds(1));
-    EXPECT_LE(refused->retry_after, seconds(60));
-}
-
-TEST(redis_rate_limiter, without_a_server_it_is_open_or_closed_as_set) {
-    redis_limiter_fixture fixture(1);
-    ASSERT_TRUE(fixture.loop().run(fixture.port().check("key", soon())));
-    redis::rate_limiter closed(fixture.client(), {.limit = 1, .fail_open = false});
-    fixture.server().kill();
-    fixture.loop().run_until([&] { return !fixture.client().connected(); });
-    EXPECT_TRUE(fixture.loop().run(fixture.port().check("key", soon()))->allowed);
-    EXPECT_EQ(fixture.port().passed_unasked(), 1U);
-    EXPECT_EQ(fixture.loop().run(closed.check("key", soon())).error().code, errc::unavailable);
 }
 
 }  // namespace

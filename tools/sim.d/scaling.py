@@ -4,11 +4,13 @@ Target tracking as its alarms do it: so many looks in a row above the target add
 asks for, hosts that are starting included; so many below nine tenths of it take a share away. A
 host is paid for from its launch until it is gone."""
 
+import collections
 import math
 
 from worker import DRAINING, ENDED, LIVE, STARTING, Worker
 
 LOW_SHARE = 0.9
+SMOOTHED_LOOKS = 15  # as many as target tracking waits for before it takes hosts away
 
 
 class Group:
@@ -21,6 +23,7 @@ class Group:
         self._stopped_since = 0.0
         self.launches = self.warm_launches = self.removals = 0
         self.timeline = []  # (time, live, starting, backlog)
+        self._recent = collections.deque(maxlen=SMOOTHED_LOOKS)  # of visible messages
         self._high = self._low = 0
         self._changed = -math.inf
 
@@ -87,9 +90,7 @@ class Group:
     def _look(self):
         settings = self.settings
         live, starting = self.count(LIVE), self.count(STARTING)
-        backlog = len(self.fleet.queue.visible)
-        if settings.backlog == "all":
-            backlog += self.fleet.queue.in_flight
+        backlog = self._backlog(live)
         self.timeline.append((self.clock.now, live, starting, len(self.fleet.queue.visible)))
         per_worker = backlog / max(live, 1)
         self._high = self._high + 1 if per_worker > settings.target else 0
@@ -102,6 +103,18 @@ class Group:
                 self._shrink(wanted, live, starting)
         if not self.fleet.is_over():
             self.clock.after(settings.evaluation_s, self._look)
+
+    def _backlog(self, live):
+        settings, queue = self.settings, self.fleet.queue
+        visible = len(queue.visible)
+        if settings.backlog == "all":
+            return visible + queue.in_flight
+        if settings.backlog == "beyond":
+            return visible + max(0, queue.in_flight - live * settings.job_concurrency)
+        if settings.backlog == "smoothed":
+            self._recent.append(visible)
+            return sum(self._recent) / len(self._recent)
+        return visible
 
     def _grow(self, more, size):
         more = min(more, self.settings.workers_max - size)

@@ -98,8 +98,10 @@ class Settings:
     workers_min: int = _setting(1, "the group's smallest size")
     workers_max: int = _setting(100, "the group's largest size")
     target: float = _setting(5.0, "backlog per worker that is aimed at")
-    backlog: str = _setting("visible", "what counts: messages that nobody has (what the controller"
-                            " publishes), or those being run as well", choices=("visible", "all"))
+    backlog: str = _setting("all", "what counts: all messages, those being run as well (what the"
+                            " controller publishes); visible ones that nobody has; these as the"
+                            " mean of 15 looks; or with those in flight beyond the live workers'"
+                            " places", choices=("all", "visible", "smoothed", "beyond"))
     evaluation_s: float = _setting(60.0, "between two looks: CloudWatch's minute")
     out_after: int = _setting(3, "looks in a row above the target before hosts are added (what"
                               " target tracking's alarm has; a step policy may have 1)")

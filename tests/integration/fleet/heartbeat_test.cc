@@ -25,7 +25,8 @@ public:
                 .workers = workers,
                 .retired = retired,
                 .worker_token = token_,
-                .operator_key = key_}) {
+                .operator_key = key_,
+                .failures = failures_}) {
         api_.add_routes(routes_);
         open("127.0.0.1:0");
     }
@@ -57,6 +58,7 @@ private:
     test::test_ring& loop_;
     ctrl::api_key token_{"worker token"};
     ctrl::api_key key_{"operator key"};
+    ctrl::failed_attempts failures_{true};
     ctrl::worker_api api_;
     http::router routes_;
     std::string address_;
@@ -118,8 +120,23 @@ TEST_F(heartbeats, with_another_token_are_refused_with_the_remedy) {
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().code, errc::permission_denied);
     EXPECT_NE(refused.error().message.find("WORKER_TOKEN"), std::string::npos);
-    EXPECT_EQ(controller_.workers.list(wall_clock_ms()).size(), 0U);
+    EXPECT_EQ(controller_.workers.list(steady_clock::now()).size(), 0U);
     EXPECT_EQ(get_workers("worker token")->status, 401);
+}
+
+TEST_F(heartbeats, with_another_token_are_refused_whatever_they_show_when_they_are_too_many) {
+    auto guessing = make("a guess");
+    for (int i = 0; i < ctrl::failed_attempts::failures_max; ++i) {
+        EXPECT_EQ(loop_.run(guessing.beat(soon())).error().code, errc::permission_denied);
+    }
+    auto guessed = make("worker token");
+    const auto refused = loop_.run(guessed.beat(soon()));
+    ASSERT_FALSE(refused);
+    EXPECT_TRUE(refused.error().message.contains("429")) << refused.error().message;
+    const auto listed = get_workers("operator key");
+    ASSERT_TRUE(listed);
+    EXPECT_EQ(listed->status, 429);
+    EXPECT_TRUE(listed->header("retry-after"));
 }
 
 TEST_F(heartbeats, go_on_until_stopped_and_survive_a_controller_that_is_away) {
@@ -143,8 +160,8 @@ TEST_F(heartbeats, refill_a_controller_that_forgot) {
     auto going = loop_.start(beats.run());
     loop_.run_until([&] { return beats.counts().sent >= 1; });
     controller_.workers = ctrl::worker_registry(milliseconds(150));
-    loop_.run_until([&] { return !controller_.workers.list(wall_clock_ms()).empty(); });
-    EXPECT_EQ(controller_.workers.list(wall_clock_ms()).front().report.id, "worker-1");
+    loop_.run_until([&] { return !controller_.workers.list(steady_clock::now()).empty(); });
+    EXPECT_EQ(controller_.workers.list(steady_clock::now()).front().report.id, "worker-1");
     going.stop();
     going.get();
 }

@@ -86,7 +86,7 @@ TEST_F(aws_client, a_refusal_says_code_message_and_request_id_and_is_final) {
     auto sqs = make();
     const auto answer = loop().run(sqs.call(ask(), soon()));
     ASSERT_FALSE(answer);
-    EXPECT_EQ(answer.error().code, errc::invalid_argument);
+    EXPECT_EQ(answer.error().code, errc::rejected) << "no mistake of whoever called us";
     EXPECT_THAT(answer.error().message, HasSubstr("sqs SendMessage: InvalidMessageContents"));
     EXPECT_THAT(answer.error().message, HasSubstr("told so"));
     EXPECT_THAT(answer.error().message, HasSubstr("request-7"));

@@ -169,6 +169,24 @@ TEST_F(aws_credentials, a_process_that_fails_is_an_error_and_its_output_is_not_t
     EXPECT_THAT(got.error().message, testing::Not(HasSubstr("topsecret")));
 }
 
+TEST_F(aws_credentials, a_process_that_does_not_end_is_killed_with_what_it_started) {
+    // The first holds its output open; the second closes it and goes on.
+    for (const char* lasting : {"sleep 1000 & wait", "exec >&-; sleep 1000 & wait"}) {
+        const auto pids = folder_ / "pids";
+        const auto script = write("keys.sh", concat("echo $$ >", pids, "\n", lasting, "\n"));
+        values_["AWS_CONFIG_FILE"] =
+            write("config", concat("[default]\ncredential_process = /bin/sh \"", script, "\"\n"));
+        auto all = chain();
+        const auto got = loop().run(all->get(after(milliseconds(300))));
+        ASSERT_FALSE(got);
+        std::ifstream stream(pids);
+        pid_t group = 0;
+        ASSERT_TRUE(stream >> group);
+        loop().run_until([&] { return ::kill(-group, 0) != 0; });
+        EXPECT_EQ(errno, ESRCH);
+    }
+}
+
 TEST_F(aws_credentials, a_role_is_assumed_with_the_keys_of_its_source_profile) {
     std::string asked_for;
     std::string authorization;

@@ -271,14 +271,25 @@ TEST_F(aws_host_life, a_notice_without_a_time_is_told_and_one_that_is_not_unders
     EXPECT_FALSE(told_[0].end_at);
 }
 
-TEST_F(aws_host_life, elsewhere_than_on_ec2_the_watch_ends_by_itself_after_a_few_questions) {
+TEST_F(aws_host_life, metadata_that_comes_late_is_found_all_the_same) {
+    metadata_.answer_tokens_with(500);
+    start();
+    run_until([&] { return life_->known().is_set(); });
+    EXPECT_TRUE(life_->instance_id().empty());
+    const int asked = metadata_.tokens();
+    run_until([&] { return metadata_.tokens() > asked; });  // it goes on asking
+    metadata_.answer_tokens_with(200);
+    run_until([&] { return metadata_.asked(action_path) >= 1; });
+    EXPECT_EQ(life_->instance_id(), instance);
+}
+
+TEST_F(aws_host_life, elsewhere_than_on_ec2_it_asks_on_and_finds_nothing) {
     remake([](std::string_view name) {
         return name == "AWS_EC2_METADATA_SERVICE_ENDPOINT" ? std::optional("http://127.0.0.1:1")
                                                            : std::nullopt;
     });
     start();
-    running_->get();
-    EXPECT_TRUE(life_->known().is_set());
+    run_until([&] { return life_->known().is_set(); });
     EXPECT_TRUE(life_->instance_id().empty());
     EXPECT_EQ(life_->counts().looks, 0u);
     EXPECT_TRUE(loop().run(life_->let_go(soon())));

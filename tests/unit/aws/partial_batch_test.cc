@@ -103,7 +103,7 @@ TEST_F(aws_partial_batches, each_message_of_a_batch_hears_of_its_own_failure) {
     ASSERT_EQ(sent->size(), 4u);
     EXPECT_TRUE(sent->at(0));
     EXPECT_EQ(sent->at(1).error().code, errc::unavailable) << "the service's fault: try again";
-    EXPECT_EQ(sent->at(2).error().code, errc::invalid_argument);
+    EXPECT_EQ(sent->at(2).error().code, errc::rejected);
     EXPECT_EQ(sent->at(3).error().code, errc::unavailable) << "what is not named did not happen";
 }
 

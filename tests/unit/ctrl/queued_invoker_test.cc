@@ -20,20 +20,26 @@ using test::soon;
 class shaky_bus final : public faas::result_bus {
 public:
     bool up = true;
+    bool carries_nothing = false;  // every outcome is too large for it
     int refused = 0;
 
-    task<result<>> publish(const faas::invocation_record& record, deadline until) override {
+    task<result<>> publish(const faas::invocation_record& record, epoch_ms awaited_until,
+                           deadline until) override {
         if (!up) {
             co_return fail(errc::unavailable, "Redis is away");
         }
-        co_return co_await real_.publish(record, until);
+        co_return co_await real_.publish(record, awaited_until, until);
     }
     task<result<faas::invocation_record>> wait(std::string_view job_id, deadline until) override {
         if (!up) {
             ++refused;
             co_return fail(errc::unavailable, "Redis is away");
         }
-        co_return co_await real_.wait(job_id, until);
+        auto heard = co_await real_.wait(job_id, until);
+        if (heard && carries_nothing) {
+            co_return fail(errc::too_large, "the outcome is in the invocation log alone");
+        }
+        co_return heard;
     }
     [[nodiscard]] bool is_up() const noexcept override { return up; }
 
@@ -125,6 +131,15 @@ TEST_F(queued_invoker_test, without_the_bus_the_record_is_looked_for) {
     start_worker();
     const auto end = loop_.run(invoker_.invoke(call("job-1"), soon()));
     ASSERT_TRUE(end);
+    EXPECT_EQ(end->status, invocation_status::succeeded);
+    EXPECT_EQ(invoker_.statistics().found_by_log, 1u);
+}
+
+TEST_F(queued_invoker_test, an_outcome_that_is_too_large_for_the_bus_is_read_from_the_log) {
+    bus_.carries_nothing = true;
+    start_worker();
+    const auto end = loop_.run(invoker_.invoke(call("job-1"), soon()));
+    ASSERT_TRUE(end) << end.error().message;
     EXPECT_EQ(end->status, invocation_status::succeeded);
     EXPECT_EQ(invoker_.statistics().found_by_log, 1u);
 }

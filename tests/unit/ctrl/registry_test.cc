@@ -227,14 +227,5 @@ TEST_F(registry_test, where_others_share_the_table_what_is_stale_is_read_again) 
     EXPECT_EQ(loop_.run(sharing.get(function->id, soon())).error().code, errc::not_found);
 }
 
-TEST_F(registry_test, collecting_garbage_removes_only_code_that_no_function_uses) {
-    const auto kept = create_hello();
-    const auto gone = create(form_with("gone.py", "x = 9"));
-    ASSERT_TRUE(gone);
-    ASSERT_TRUE(loop_.run(registry_.remove((*gone)->id, soon())));
-    EXPECT_EQ(loop_.run(registry_.collect_garbage(soon())).value(), 1u);
-    EXPECT_THAT(loop_.run(store_->list("", 10, soon())).value(), ElementsAre(kept->code_sha256));
-}
-
 }  // namespace
 }  // namespace hearth::ctrl

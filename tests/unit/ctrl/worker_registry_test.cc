@@ -56,9 +56,28 @@ TEST(worker_registry, the_dead_are_forgotten_after_ten_minutes) {
 TEST(worker_registry, who_says_goodbye_is_gone_at_once) {
     worker_registry workers;
     ASSERT_TRUE(workers.heard(report_of("a"), start, shown));
-    workers.left("a");
-    workers.left("never known");
+    workers.left("a", start);
+    workers.left("never known", start);
     EXPECT_TRUE(workers.list(start).empty());
+}
+
+TEST(worker_registry, tells_others_who_lives_and_for_a_while_who_left) {
+    worker_registry workers;
+    ASSERT_TRUE(workers.heard(report_of("dead"), start - seconds(30), shown));
+    ASSERT_TRUE(workers.heard(report_of("drains", true), start, shown));
+    ASSERT_TRUE(workers.heard(report_of("gone"), start, shown));
+    ASSERT_TRUE(workers.heard(report_of("lives"), start, shown));
+    workers.left("gone", start);
+    const auto told = workers.sightings(start + seconds(1));
+    ASSERT_EQ(told.size(), 3U);
+    EXPECT_EQ(told[0].id, "drains");
+    EXPECT_TRUE(told[0].leaving);
+    EXPECT_EQ(told[1].id, "lives");
+    EXPECT_FALSE(told[1].leaving);
+    EXPECT_EQ(told[1].ago, milliseconds(1'000));
+    EXPECT_EQ(told[2].id, "gone");
+    EXPECT_TRUE(told[2].leaving);
+    EXPECT_TRUE(workers.sightings(start + seconds(30)).empty());
 }
 
 TEST(worker_registry, more_workers_than_the_limit_are_refused_and_known_ones_are_not) {

@@ -48,8 +48,8 @@ public:
         co_return fail(errc::internal, "unused");
     }
     task<result<>> remove(std::string_view, deadline) override { co_return result<>{}; }
-    task<result<std::vector<std::string>>> list(std::string_view, std::size_t, deadline) override {
-        co_return std::vector<std::string>{};
+    task<result<std::vector<stored>>> list(std::string_view, std::size_t, deadline) override {
+        co_return std::vector<stored>{};
     }
 
     int opened = 0;
