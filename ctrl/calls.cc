@@ -104,7 +104,11 @@ task<void> calls::promise_outcome(const live_call& live) {
 }
 
 task<void> calls::record(const live_call& live) {
-    auto finished = co_await log_.finish(live.kept, after(record_wait));
+    // Of a caller who was told to ask for the status, a record says that the call runs: after a
+    // crash it would be a lost one. Anyone else has had the answer, and status() knows it
+    // meanwhile.
+    auto finished = live.caller_waits ? co_await log_.finish_behind(live.kept, after(record_wait))
+                                      : co_await log_.finish(live.kept, after(record_wait));
     if (!finished) {
         ++statistics_.records_lost;
         log::warning("an outcome was not recorded",

@@ -56,21 +56,9 @@ result<> limit_memory(int directory, bool is_v2, std::uint64_t bytes) {
     return written ? written : write_file_at(directory, "memory.limit_in_bytes", text);
 }
 
-// Where processors are short, each sandbox gets of them in proportion to its memory.
-std::uint64_t cpu_weight(std::uint64_t memory_bytes, std::uint64_t weight_of_a_process,
-                         std::uint64_t weight_max) {
-    const std::uint64_t bytes_per_cpu = std::uint64_t{memory_mb_per_cpu} << 20;
-    return std::clamp(memory_bytes * weight_of_a_process / bytes_per_cpu, std::uint64_t{2},
-                      weight_max);
-}
-
 result<> limit_cpu(int directory, bool is_v2, const cgroup_limits& limits) {
-    constexpr std::uint64_t v1_process = 1024;  // the kernel's defaults and bounds
-    constexpr std::uint64_t v1_max = 262'144;
-    constexpr std::uint64_t v2_process = 100;
-    constexpr std::uint64_t v2_max = 10'000;
-    const auto weight = is_v2 ? cpu_weight(limits.memory_bytes, v2_process, v2_max)
-                              : cpu_weight(limits.memory_bytes, v1_process, v1_max);
+    const auto weight =
+        sandbox_cpu_weight(is_v2 ? cpu_weights_v2 : cpu_weights_v1, limits.memory_bytes);
     if (auto ok = write_file_at(directory, is_v2 ? "cpu.weight" : "cpu.shares", concat(weight));
         !ok) {
         return ok;
@@ -96,6 +84,15 @@ std::uint64_t read_number(int directory, const char* name, std::string_view key 
 }
 
 }  // namespace
+
+std::uint64_t sandbox_cpu_weight(const cpu_weights& of, std::uint64_t memory_bytes) {
+    const std::uint64_t bytes_per_cpu = std::uint64_t{memory_mb_per_cpu} << 20;
+    return std::clamp(memory_bytes * of.process / bytes_per_cpu, of.least, of.most);
+}
+
+std::uint64_t instance_cpu_weight(const cpu_weights& of, std::uint64_t processors) {
+    return std::clamp(processors * of.process, of.process, of.most);
+}
 
 result<> cgroup::set_limits(const cgroup_limits& limits) const {
     for (std::size_t i = 0; i < directories_.size(); ++i) {

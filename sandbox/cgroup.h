@@ -32,6 +32,24 @@ struct cgroup_usage {
     std::uint32_t pids_refused = 0;
 };
 
+// How the kernel weighs what wants the same processor (cpu.shares, cpu.weight): an ordinary
+// process, or a group that nobody has weighed, and the bounds beyond which it refuses a value.
+struct cpu_weights {
+    std::uint64_t process;
+    std::uint64_t least;
+    std::uint64_t most;
+};
+inline constexpr cpu_weights cpu_weights_v1{.process = 1024, .least = 2, .most = 262'144};
+inline constexpr cpu_weights cpu_weights_v2{.process = 100, .least = 1, .most = 10'000};
+
+// Of one sandbox beside others, in proportion to its memory.
+[[nodiscard]] std::uint64_t sandbox_cpu_weight(const cpu_weights& of, std::uint64_t memory_bytes);
+// Of all sandboxes of an instance together, beside everything else on the host. The kernel divides
+// a group's weight among the processors that it is busy on: so they weigh as much as one ordinary
+// process on each, however many they are. With the weight of a group that nobody has weighed, that
+// is of one process in all, each call waits for whatever else the host has to do.
+[[nodiscard]] std::uint64_t instance_cpu_weight(const cpu_weights& of, std::uint64_t processors);
+
 class cgroup_tree;
 
 // The cgroups of one sandbox. The directories stay until remove() has succeeded.
@@ -111,6 +129,7 @@ private:
     [[nodiscard]] bool directories_stand() const;
     [[nodiscard]] result<> open_directories();
     [[nodiscard]] result<> remove_leftovers() const;
+    [[nodiscard]] result<> weigh() const;
 
     std::vector<hierarchy> hierarchies_;
     cgroup_form form_ = cgroup_form::none;

@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <csignal>
 #include <memory>
+#include <thread>
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -106,6 +107,17 @@ result<> move_processes_to_leaf(const std::string& cgroup) {
     return {};
 }
 
+// The worker and its manager are one group there, beside that of all sandboxes; as much as those.
+void weigh_processes_leaf(const std::string& cgroup) {
+    const auto weight = instance_cpu_weight(cpu_weights_v2, std::thread::hardware_concurrency());
+    const std::string file = concat(cgroup, processes_leaf, "/cpu.weight");
+    auto written = write_file_at(AT_FDCWD, file.c_str(), concat(weight));
+    if (!written) {
+        log::warning("functions may take processors from Hearth itself",
+                     {{"file", file}, {"reason", written.error().message}});
+    }
+}
+
 void kill_listed_processes(const std::string& cgroup) {
     const auto text = read_whole_file(concat(cgroup, "/cgroup.procs").c_str());
     std::string_view rest = text ? std::string_view(*text) : std::string_view();
@@ -172,7 +184,26 @@ result<cgroup_tree> cgroup_tree::open(const std::string& instance, bool allow_no
     if (auto ok = tree.remove_leftovers(); !ok) {
         return propagate(ok);
     }
+    if (auto ok = tree.weigh(); !ok) {
+        return propagate(ok);
+    }
     return tree;
+}
+
+result<> cgroup_tree::weigh() const {
+    for (const hierarchy& each : hierarchies_) {
+        if (!each.cpu) {
+            continue;
+        }
+        const auto weight = instance_cpu_weight(each.is_v2 ? cpu_weights_v2 : cpu_weights_v1,
+                                                std::thread::hardware_concurrency());
+        auto written = write_file_at(each.directory.get(), each.is_v2 ? "cpu.weight" : "cpu.shares",
+                                     concat(weight));
+        if (!written) {
+            return written;
+        }
+    }
+    return {};
 }
 
 result<> cgroup_tree::find_hierarchies(const std::string& instance, bool is_rootless) {
@@ -196,7 +227,11 @@ result<> cgroup_tree::find_hierarchies(const std::string& instance, bool is_root
                 "processors without limits",
                 {{"cgroup", own}});
         }
-        return use_unified(own, instance, needs_cpu);
+        auto used = use_unified(own, instance, needs_cpu);
+        if (used && needs_cpu) {
+            weigh_processes_leaf(own);
+        }
+        return used;
     }
     if (!layout->unified_mount.empty() && has_controllers(layout->unified_mount)) {
         return use_unified(layout->unified_mount, instance, true);

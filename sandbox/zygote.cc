@@ -16,7 +16,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -36,10 +35,6 @@ namespace {
 // Python's stack in a fork: what the main thread of a program gets (rlimits.h), and a guard page.
 constexpr std::size_t stack_bytes = 8U << 20;
 constexpr std::size_t guard_bytes = 4096;
-
-// A fork that waits so long for a call gives back what it can (zygote_memory.h). Less than the time
-// after which a worker freezes idle sandboxes.
-constexpr time_t idle_seconds = 1;
 
 // What joining a sandbox takes: setns, setns of a mount namespace, and reading the namespaces of an
 // init that hides.
@@ -90,10 +85,6 @@ struct fork_call {
 };
 
 [[noreturn]] void become_python(const fork_call& call) {
-    // Only sets an option; without it an idle sandbox keeps its copies of pages.
-    constexpr timeval idle{.tv_sec = idle_seconds, .tv_usec = 0};
-    ::setsockopt(call.descriptor(fork_descriptor::control_stream), SOL_SOCKET, SO_RCVTIMEO, &idle,
-                 sizeof idle);
     joining plan{.file_bytes_max = call.request->file_bytes_max,
                  .pids = call.request->pids,
                  .landlock = call.request->landlock,

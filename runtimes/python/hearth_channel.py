@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import struct
 
 DESCRIPTOR = 3
@@ -11,8 +12,10 @@ RESULT_BYTES_MAX = 6 << 20
 HEADER = struct.Struct("<IBBHQ")
 INVOKE_PREFIX = struct.Struct("<QH")
 READ_BYTES = 64 << 10  # most events and their header arrive in one read
+IDLE_MS = 1000  # less than the time after which a worker freezes idle sandboxes
 
-on_idle = None  # called once between two calls that are more than a second apart
+# Called once between two calls that are more than IDLE_MS apart: a fork gives back what it can.
+on_idle = None
 
 _read = os.read
 _writev = os.writev
@@ -25,30 +28,38 @@ class ProtocolError(Exception):
     """The worker sent what no worker sends."""
 
 
-def _wait():
-    """Until there is something to read. The zygote sets a time limit for each read, so that idle
-    sandboxes notice that they are."""
-    import select
+def attach(descriptor):
+    """Makes `descriptor` the one that frames come and go on."""
+    global DESCRIPTOR, _poll
+    DESCRIPTOR = descriptor
+    poller = select.poll()
+    poller.register(descriptor, select.POLLIN)
+    _poll = poller.poll
 
-    select.select([DESCRIPTOR], [], [])
+
+def _wait():
+    _poll()
 
 
 def _give_back_and_wait():
-    if on_idle is not None:
+    if on_idle is None:
+        _poll()
+    elif not _poll(IDLE_MS):
         on_idle()
-    _wait()
+        _poll()
 
 
 def _receive(wait):
     """One frame as (type, nonce, payload), or None at the end of the stream.
 
     The worker sends the next frame only after the answer to the last, so whatever arrives belongs
-    to one frame and nothing is ever left over."""
-    try:
-        data = _read(DESCRIPTOR, READ_BYTES)
-    except BlockingIOError:
-        wait()
-        data = _read(DESCRIPTOR, READ_BYTES)
+    to one frame and nothing is ever left over.
+
+    Polled for and then read: a process that sleeps in a read of a stream socket is also woken when
+    its peer takes what it wrote, here the last answer, to find nothing and sleep again. One in a
+    poll is not."""
+    wait()
+    data = _read(DESCRIPTOR, READ_BYTES)
     if not data:
         return None
     while len(data) < HEADER.size:
@@ -70,11 +81,7 @@ def _receive(wait):
 
 
 def _read_some(size):
-    try:
-        data = _read(DESCRIPTOR, min(size, 1 << 20))
-    except BlockingIOError:
-        _wait()
-        data = _read(DESCRIPTOR, min(size, 1 << 20))
+    data = _read(DESCRIPTOR, min(size, 1 << 20))
     if not data:
         raise ProtocolError("the stream ended inside a frame")
     return data
@@ -115,3 +122,6 @@ def send(kind, nonce, payload):
 
 def encode_ready(elapsed_ms, handler):
     return json.dumps({"initMs": round(elapsed_ms, 3), "handler": handler}).encode()
+
+
+attach(DESCRIPTOR)

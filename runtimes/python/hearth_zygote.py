@@ -163,9 +163,9 @@ def rehearse_once():
         for kind, payload in example.frames(channel):
             worker.send(channel.HEADER.pack(len(payload), kind, 0, 0, 1) + payload)
         worker.shutdown(socket.SHUT_WR)
-        channel.DESCRIPTOR = sandbox.fileno()
+        channel.attach(sandbox.fileno())
         bootstrap.main()
-        channel.DESCRIPTOR = real
+        channel.attach(real)
         answers = [worker.recv(channel.READ_BYTES)[4] for _ in range(example.CALLS + 1)]
     if answers != [channel.READY] + [channel.RESULT] * example.CALLS:
         raise RuntimeError("the rehearsal failed")

@@ -26,7 +26,7 @@ inline constexpr std::size_t members_max = 64;  // of an object that scan_object
 
 class writer {
 public:
-    writer() : out_(buffer_) {}
+    writer() : buffer_(&heap, text_bytes_usual), out_(buffer_, &heap) {}
     writer(const writer&) = delete;
     writer& operator=(const writer&) = delete;
 
@@ -71,6 +71,11 @@ public:
     [[nodiscard]] std::string take() && { return std::string(view()); }
 
 private:
+    // Of the answer to a small call, so that it is not moved while it grows.
+    static constexpr std::size_t text_bytes_usual = 768;
+    // RapidJSON's allocator has no state, and without one it would make itself one for each text.
+    static inline rapidjson::CrtAllocator heap;
+
     rapidjson::StringBuffer buffer_;
     rapidjson::Writer<rapidjson::StringBuffer> out_;
 };

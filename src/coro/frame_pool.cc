@@ -7,7 +7,8 @@ namespace hearth {
 namespace {
 
 constexpr std::size_t step = 64;
-constexpr std::size_t bin_count = 4096 / step + 1;
+constexpr std::size_t pooled_bytes_max = 8192;
+constexpr std::size_t bin_count = pooled_bytes_max / step + 1;
 
 #if defined(__SANITIZE_ADDRESS__) || __has_feature(address_sanitizer) || \
     __has_feature(thread_sanitizer)

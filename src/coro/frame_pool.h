@@ -5,9 +5,9 @@
 
 namespace hearth {
 
-// Memory of coroutine frames: per-thread free lists in steps of 64 bytes up to 4 KiB, larger frames
-// from the heap. A frame is freed by the thread that made it. Sanitizer builds use the heap
-// throughout, so that a use after free is seen.
+// Memory of coroutine frames: per-thread free lists in steps of 64 bytes up to 8 KiB (a page to
+// receive into, and what stands beside it), larger frames from the heap. A frame is freed by the
+// thread that made it. Sanitizer builds use the heap throughout, so that a use after free is seen.
 [[nodiscard]] void* allocate_frame(std::size_t size);
 void free_frame(void* frame, std::size_t size) noexcept;
 

@@ -1,5 +1,6 @@
 #include "embedded/database.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <vector>
@@ -88,6 +89,7 @@ database::database(unique_fd lock, std::unique_ptr<connection> writer,
       writer_(std::move(writer)),
       reader_(std::move(reader)),
       queue_max_(settings.queue_max),
+      patience_(settings.patience),
       reading_(1, settings.queue_max),
       writing_(start_without_signals([this] { serve_writes(); })) {}
 
@@ -106,6 +108,7 @@ database::statistics database::measure() const {
 }
 
 bool database::submit(pending_write& write) {
+    bool is_sooner = false;
     {
         const std::scoped_lock guard(mutex_);
         if (queue_.size() >= queue_max_) {
@@ -114,15 +117,29 @@ bool database::submit(pending_write& write) {
             return false;
         }
         queue_.push_back(&write);
+        const bool presses = write.is_awaited() || queue_.size() >= writes_per_commit_max;
+        const steady_time due = steady_clock::now() + (presses ? milliseconds(0) : patience_);
+        is_sooner = due < due_;
+        due_ = std::min(due, due_);
     }
-    wake_.notify_one();
+    // Not for each: those that join a group that waits already leave its writer asleep.
+    if (is_sooner) {
+        wake_.notify_one();
+    }
     return true;
 }
 
 std::deque<database::pending_write*> database::next_group() {
     std::unique_lock guard(mutex_);
-    wake_.wait(guard, [this] { return stopping_ || !queue_.empty(); });
+    while (!stopping_ && steady_clock::now() < due_) {
+        if (due_ == never) {
+            wake_.wait(guard);
+        } else {
+            wake_.wait_until(guard, due_);
+        }
+    }
     if (queue_.size() <= writes_per_commit_max) {
+        due_ = never;
         return std::exchange(queue_, {});
     }
     std::deque<pending_write*> group;
@@ -192,14 +209,20 @@ result<> database::execute_group(std::span<pending_write* const> group) {
 
 // An error here is the group's; the write's own errors are its answer.
 result<> database::execute_one(pending_write& write) {
-    if (auto opened = writer_->execute("SAVEPOINT one_write"); !opened) {
-        return propagate(opened);
+    const bool undoes_itself = write.is_one_statement();
+    if (!undoes_itself) {
+        if (auto opened = writer_->execute("SAVEPOINT one_write"); !opened) {
+            return propagate(opened);
+        }
     }
     const bool keep = write.execute(*writer_);
     if (!writer_->in_transaction()) {
         return fail(errc::unavailable,
                     "SQLite gave the transaction up, most likely because the "
                     "disk is full: free space on its volume");
+    }
+    if (undoes_itself) {
+        return {};
     }
     if (!keep) {
         if (auto undone = writer_->execute("ROLLBACK TO one_write"); !undone) {

@@ -26,7 +26,22 @@ namespace hearth::embedded {
 
 struct database_settings {
     // Writes, and apart from them reads, that may wait. More: errc::limit_exceeded.
-    std::size_t queue_max = 4096;
+    // At 20,000 in a second, a disk that is busy for 400 ms.
+    std::size_t queue_max = 8192;
+    // How long a write that nobody waits for may wait for others, to share a commit with them. At
+    // 20,000 such writes in a second a commit has 200, and more of them make it hardly cheaper.
+    milliseconds patience{10};
+};
+
+enum class urgency : std::uint8_t {
+    awaited,  // written as soon as the writer is free
+    behind,   // within database_settings::patience, or with the next awaited one
+};
+
+struct write_manner {
+    urgency when = urgency::awaited;
+    // It executes one statement at most, which undoes itself when it fails: no savepoint is needed.
+    bool is_one_statement = false;
 };
 
 // Problem: a write is durable only after an fsync, which takes a disk's time (0.1 to 10 ms), and
@@ -35,7 +50,9 @@ struct database_settings {
 // Solution: group commit. One thread owns the writing connection. It takes all writes that wait,
 // runs them inside one transaction, each in a savepoint of its own so that one that fails undoes
 // itself alone, commits once and answers them all after the commit. While the disk works, the next
-// group gathers. Reads run on a second connection in a second thread and see the last commit (WAL).
+// group gathers. What nobody waits for (urgency::behind) gathers for some milliseconds: without
+// that a writer that is faster than its callers would commit, and be woken, for each. Reads run on
+// a second connection in a second thread and see the last commit (WAL).
 //
 // When the commit fails, or SQLite gives the transaction up (disk full), nothing of the group is
 // stored and every write of it is answered with errc::unavailable.
@@ -61,7 +78,7 @@ public:
     // and undone when it is an error. It runs on the writer's thread, its captures are touched by
     // nobody meanwhile, and it must not end the transaction.
     template <class Function>
-    auto write(Function function, deadline until)
+    auto write(Function function, deadline until, write_manner how = {})
         -> task<std::invoke_result_t<Function&, connection&>>;
 
     // The same on the reading connection: every statement sees the last commit.
@@ -80,12 +97,14 @@ private:
     // One write, in the frame of the coroutine that waits for it.
     class pending_write : public remote_work {
     public:
-        explicit pending_write(deadline until) noexcept : until_(until) {}
+        pending_write(deadline until, write_manner how) noexcept : until_(until), how_(how) {}
 
         // On the writer's thread. False: undo.
         virtual bool execute(connection& db) = 0;
         virtual void fail_with(error reason) = 0;
         [[nodiscard]] bool is_late() const { return steady_clock::now() >= until_; }
+        [[nodiscard]] bool is_awaited() const noexcept { return how_.when == urgency::awaited; }
+        [[nodiscard]] bool is_one_statement() const noexcept { return how_.is_one_statement; }
         // The last touch: the frame may be gone when this returns.
         void answer() noexcept { home_->post_remote(*this); }
 
@@ -101,6 +120,7 @@ private:
         void run() noexcept override { home_->post(caller_); }
 
         deadline until_;
+        write_manner how_;
         executor* home_ = nullptr;
         std::coroutine_handle<> caller_;
     };
@@ -121,10 +141,12 @@ private:
     std::unique_ptr<connection> writer_;
     std::unique_ptr<connection> reader_;
     std::size_t queue_max_;
+    milliseconds patience_;
 
     mutable std::mutex mutex_;
     std::condition_variable wake_;
     std::deque<pending_write*> queue_;
+    steady_time due_ = never;  // when the queue is to be written; never while it is empty
     bool stopping_ = false;
     std::atomic<std::uint64_t> commits_ = 0;
     std::atomic<std::uint64_t> writes_ = 0;
@@ -138,8 +160,8 @@ class database::write_call final : public pending_write {
 public:
     using value_type = std::invoke_result_t<Function&, connection&>;
 
-    write_call(database& owner, Function& function, deadline until) noexcept
-        : pending_write(until), owner_(owner), function_(function) {}
+    write_call(database& owner, Function& function, deadline until, write_manner how) noexcept
+        : pending_write(until, how), owner_(owner), function_(function) {}
 
     [[nodiscard]] bool await_ready() const noexcept { return false; }
     bool await_suspend(std::coroutine_handle<> caller) {
@@ -161,9 +183,9 @@ private:
 };
 
 template <class Function>
-auto database::write(Function function, deadline until)
+auto database::write(Function function, deadline until, write_manner how)
     -> task<std::invoke_result_t<Function&, connection&>> {
-    co_return co_await write_call<Function>(*this, function, until);
+    co_return co_await write_call<Function>(*this, function, until, how);
 }
 
 template <class Function>

@@ -192,6 +192,16 @@ task<result<>> invocation_log::mark_running(const faas::invocation_record& recor
 }
 
 task<result<bool>> invocation_log::finish(const faas::invocation_record& record, deadline until) {
+    return store(record, until, urgency::awaited);
+}
+
+task<result<bool>> invocation_log::finish_behind(const faas::invocation_record& record,
+                                                 deadline until) {
+    return store(record, until, urgency::behind);
+}
+
+task<result<bool>> invocation_log::store(const faas::invocation_record& record, deadline until,
+                                         urgency how) {
     return db_.write(
         [&record, now = now_()](connection& db) -> result<bool> {
             if (!is_final(record.status)) {
@@ -200,7 +210,7 @@ task<result<bool>> invocation_log::finish(const faas::invocation_record& record,
             }
             return store_outcome(db, record, now);
         },
-        until);
+        until, {.when = how, .is_one_statement = true});
 }
 
 task<result<std::vector<bool>>> invocation_log::ended(std::vector<std::string> job_ids,

@@ -20,6 +20,8 @@ public:
     task<result<>> create(const faas::invocation_record& record, deadline until) override;
     task<result<>> mark_running(const faas::invocation_record& record, deadline until) override;
     task<result<bool>> finish(const faas::invocation_record& record, deadline until) override;
+    task<result<bool>> finish_behind(const faas::invocation_record& record,
+                                     deadline until) override;
     task<result<std::vector<bool>>> ended(std::vector<std::string> job_ids,
                                           deadline until) override;
     task<result<faas::invocation_record>> get(std::string_view job_id, deadline until) override;
@@ -27,6 +29,8 @@ public:
     task<result<std::int64_t>> expire(epoch_ms before, deadline until) override;
 
 private:
+    task<result<bool>> store(const faas::invocation_record& record, deadline until, urgency how);
+
     database& db_;
     std::int64_t records_max_;
     time_source now_;

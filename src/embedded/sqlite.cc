@@ -136,6 +136,9 @@ bool statement::is_null(int column) const {
 }
 
 result<std::unique_ptr<connection>> connection::open(const std::string& path) {
+    // Its counts of memory take a lock for each allocation. Refused, and no matter, if something
+    // else in the process has used SQLite before.
+    [[maybe_unused]] static const int uncounted = sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
     // The file holds the functions' environments: made here for its owner alone, which SQLite's own
     // -wal and -shm files then copy.
     const unique_fd created(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));

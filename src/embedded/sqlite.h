@@ -113,7 +113,8 @@ private:
 
     sqlite3* handle_;
     std::string path_;
-    std::unordered_map<std::string_view, statement::cached> statements_;
+    // By the literal's address: hashing a long text would take as long as a small statement.
+    std::unordered_map<const char*, statement::cached> statements_;
 };
 
 }  // namespace hearth::embedded

@@ -121,6 +121,11 @@ public:
     // The first final outcome wins: false when one stands already. Creates the record if it is
     // absent.
     virtual task<result<bool>> finish(const invocation_record& record, deadline until) = 0;
+    // The same for an outcome that nobody waits for: it may first be gathered with others, for some
+    // milliseconds, in which the end of this process would lose it.
+    virtual task<result<bool>> finish_behind(const invocation_record& record, deadline until) {
+        return finish(record, until);
+    }
     // Of each of these jobs (1 to 10, no two alike) whether its outcome stands already. One without
     // a record has none.
     virtual task<result<std::vector<bool>>> ended(std::vector<std::string> job_ids,

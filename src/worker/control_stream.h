@@ -1,8 +1,11 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
+
+#include <sys/uio.h>
 
 #include "base/unique_fd.h"
 #include "coro/task.h"
@@ -31,6 +34,8 @@ public:
     void close() { socket_.reset(); }
 
 private:
+    [[nodiscard]] result<std::size_t> send_at_once(std::span<iovec> parts) const;
+
     unique_fd socket_;
 };
 

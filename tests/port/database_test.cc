@@ -24,8 +24,8 @@ using ::testing::HasSubstr;
 
 class database_test : public ::testing::Test {
 protected:
-    void open(std::size_t queue_max = 4096) {
-        database_ = open_database(path_, {.queue_max = queue_max});
+    void open(std::size_t queue_max = 4096, milliseconds patience = milliseconds(10)) {
+        database_ = open_database(path_, {.queue_max = queue_max, .patience = patience});
         ASSERT_TRUE(loop_.run(database_->write(
             [](connection& db) {
                 return db.run_script("CREATE TABLE items (id INTEGER PRIMARY KEY) STRICT");
@@ -36,6 +36,11 @@ protected:
         return database_->write(
             [id](connection& db) { return db.execute("INSERT INTO items VALUES (?1)", id); },
             until);
+    }
+    task<result<std::int64_t>> insert_behind(std::int64_t id) {
+        return database_->write(
+            [id](connection& db) { return db.execute("INSERT INTO items VALUES (?1)", id); },
+            soon(), {.when = embedded::urgency::behind, .is_one_statement = true});
     }
     std::int64_t count() {
         const auto counted = loop_.run(database_->read(
@@ -111,6 +116,64 @@ TEST_F(database_test, a_group_has_a_largest_size) {
         EXPECT_TRUE(each.get());
     }
     EXPECT_EQ(database_->measure().commits - before.commits, 3u);
+}
+
+TEST_F(database_test, writes_that_nobody_waits_for_are_written_with_the_next_awaited_one) {
+    open(4096, std::chrono::hours(1));
+    const auto before = database_->measure();
+    std::vector<test_loop::pending<result<std::int64_t>>> writes;
+    for (std::int64_t id = 1; id <= 64; ++id) {
+        writes.push_back(loop_.start(insert_behind(id)));
+    }
+    loop_.run_ready_tasks();
+    EXPECT_EQ(database_->measure().waiting, 64u);
+    EXPECT_TRUE(loop_.run(insert(65)));
+    for (auto& each : writes) {
+        EXPECT_TRUE(each.get());
+    }
+    EXPECT_EQ(database_->measure().commits - before.commits, 1u);
+    EXPECT_EQ(count(), 65);
+}
+
+TEST_F(database_test, writes_that_nobody_waits_for_are_written_when_their_patience_ends) {
+    open(4096, milliseconds(1));
+    auto first = loop_.start(insert_behind(1));
+    auto second = loop_.start(insert_behind(2));
+    EXPECT_TRUE(first.get());
+    EXPECT_TRUE(second.get());
+}
+
+TEST_F(database_test, as_many_as_a_commit_holds_have_no_patience) {
+    open(4096, std::chrono::hours(1));
+    std::vector<test_loop::pending<result<std::int64_t>>> writes;
+    for (std::size_t id = 1; id <= database::writes_per_commit_max; ++id) {
+        writes.push_back(loop_.start(insert_behind(static_cast<std::int64_t>(id))));
+    }
+    for (auto& each : writes) {
+        EXPECT_TRUE(each.get());
+    }
+}
+
+TEST_F(database_test, what_nobody_waits_for_is_written_before_the_database_closes) {
+    open(4096, std::chrono::hours(1));
+    auto waiting = loop_.start(insert_behind(1));
+    loop_.run_ready_tasks();
+    EXPECT_EQ(database_->measure().waiting, 1u);
+    database_.reset();
+    EXPECT_TRUE(waiting.get());
+    database_ = open_database(path_, {});
+    EXPECT_EQ(count(), 1);
+}
+
+TEST_F(database_test, a_write_of_one_statement_that_fails_leaves_the_others_of_its_group) {
+    open(4096, std::chrono::hours(1));
+    auto first = loop_.start(insert_behind(1));
+    auto again = loop_.start(insert_behind(1));
+    auto last = loop_.start(insert(2));
+    EXPECT_TRUE(first.get());
+    EXPECT_EQ(again.get().error().code, errc::conflict);
+    EXPECT_TRUE(last.get());
+    EXPECT_EQ(count(), 2);
 }
 
 TEST_F(database_test, a_write_that_fails_undoes_itself_alone) {

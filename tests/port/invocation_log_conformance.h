@@ -184,6 +184,19 @@ TYPED_TEST_P(invocation_log_conformance, the_first_outcome_stands) {
     EXPECT_EQ(stored.end.error_type, "");
 }
 
+TYPED_TEST_P(invocation_log_conformance, an_outcome_that_nobody_waits_for_is_kept_as_any_other) {
+    const auto first = this->make_success("job-1");
+    const auto won = this->run(this->log().finish_behind(first, soon()));
+    ASSERT_TRUE(won) << won.error().message;
+    EXPECT_TRUE(*won);
+    const auto again = this->run(this->log().finish_behind(first, soon()));
+    ASSERT_TRUE(again) << again.error().message;
+    EXPECT_FALSE(*again);
+    const auto kept = this->run(this->log().get("job-1", soon()));
+    ASSERT_TRUE(kept) << kept.error().message;
+    EXPECT_EQ(kept->end.result_json, first.end.result_json);
+}
+
 TYPED_TEST_P(invocation_log_conformance, of_concurrent_outcomes_exactly_one_wins) {
     for (const bool recorded : {true, false}) {
         const std::string id = recorded ? "recorded" : "unrecorded";
@@ -278,7 +291,9 @@ REGISTER_TYPED_TEST_SUITE_P(invocation_log_conformance, a_created_record_can_be_
                             an_outcome_is_kept_with_every_field, a_failure_is_kept_with_its_error,
                             keeps_the_largest_result_and_log,
                             an_outcome_makes_its_record_when_there_is_none,
-                            the_first_outcome_stands, of_concurrent_outcomes_exactly_one_wins,
+                            the_first_outcome_stands,
+                            an_outcome_that_nobody_waits_for_is_kept_as_any_other,
+                            of_concurrent_outcomes_exactly_one_wins,
                             a_final_record_does_not_run_again, tells_which_jobs_have_ended,
                             an_outcome_knows_when_its_job_was_made, only_a_final_status_finishes,
                             expires_old_final_records_alone, a_passed_deadline_changes_nothing);

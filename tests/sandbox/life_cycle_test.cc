@@ -4,6 +4,7 @@
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <thread>
 
 #include <fcntl.h>
 #include <gtest/gtest.h>
@@ -14,6 +15,7 @@
 
 #include "base/concat.h"
 #include "harness.h"
+#include "sandbox/cgroup.h"
 #include "sandbox/packet_socket.h"
 
 namespace hearth::sandbox::testing {
@@ -31,6 +33,27 @@ TEST(life_cycle, hello_tells_the_slots_and_that_limits_are_enforced) {
     EXPECT_NE(hello.form, cgroup_form::none);
     EXPECT_EQ(hello.limits_memory, 1);
     EXPECT_EQ(hello.limits_pids, 1);
+    host.disconnect();
+}
+
+TEST(life_cycle, all_sandboxes_together_have_the_cpu_weight_of_a_process_on_each_processor) {
+    const auto options = default_options();
+    sandbox_host host(options);
+    std::size_t weighed = 0;
+    for (const std::string& path : instance_cgroups(options.instance)) {
+        for (const auto& [file, weights] :
+             {std::pair{"/cpu.shares", cpu_weights_v1}, std::pair{"/cpu.weight", cpu_weights_v2}}) {
+            if (std::ifstream weight(path + file); weight) {
+                std::uint64_t found = 0;
+                weight >> found;
+                EXPECT_EQ(found, instance_cpu_weight(weights, std::thread::hardware_concurrency()));
+                ++weighed;
+            }
+        }
+    }
+    if (weighed == 0) {
+        GTEST_SKIP() << "NOT RUN: no cgroup here rules processors";
+    }
     host.disconnect();
 }
 

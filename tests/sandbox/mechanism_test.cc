@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <gtest/gtest.h>
 
+#include "sandbox/cgroup.h"
 #include "sandbox/cgroup_layout.h"
 #include "sandbox/options.h"
 #include "sandbox/slots.h"
@@ -48,6 +49,27 @@ TEST(cgroup_layout, in_a_container_the_mount_begins_at_the_containers_cgroup) {
 TEST(cgroup_layout, broken_lines_are_skipped) {
     const auto layout = parse_cgroup_layout("x\n- \n1 2 3 4 5 - cgroup2\n", "\n::\nno colon\n0:");
     EXPECT_TRUE(layout.unified.empty());
+}
+
+TEST(cpu_weight, a_sandbox_weighs_in_proportion_to_its_memory_and_within_the_kernels_bounds) {
+    constexpr std::uint64_t mb = 1 << 20;
+    EXPECT_EQ(sandbox_cpu_weight(cpu_weights_v1, memory_mb_per_cpu * mb), 1024U);
+    EXPECT_EQ(sandbox_cpu_weight(cpu_weights_v2, memory_mb_per_cpu * mb), 100U);
+    EXPECT_EQ(sandbox_cpu_weight(cpu_weights_v1, 256 * mb),
+              2 * sandbox_cpu_weight(cpu_weights_v1, 128 * mb));
+    EXPECT_EQ(sandbox_cpu_weight(cpu_weights_v1, mb), 2U);
+    EXPECT_EQ(sandbox_cpu_weight(cpu_weights_v2, mb), 1U);
+    EXPECT_EQ(sandbox_cpu_weight(cpu_weights_v1, 1'000'000 * mb), 262'144U);
+    EXPECT_EQ(sandbox_cpu_weight(cpu_weights_v2, 1'000'000 * mb), 10'000U);
+}
+
+TEST(cpu_weight, all_sandboxes_weigh_as_an_ordinary_process_on_each_processor) {
+    EXPECT_EQ(instance_cpu_weight(cpu_weights_v1, 1), 1024U);
+    EXPECT_EQ(instance_cpu_weight(cpu_weights_v1, 8), 8192U);
+    EXPECT_EQ(instance_cpu_weight(cpu_weights_v2, 8), 800U);
+    EXPECT_EQ(instance_cpu_weight(cpu_weights_v1, 0), 1024U);  // not known
+    EXPECT_EQ(instance_cpu_weight(cpu_weights_v1, 1000), 262'144U);
+    EXPECT_EQ(instance_cpu_weight(cpu_weights_v2, 1000), 10'000U);
 }
 
 TEST(small_file, numbers_are_found_by_their_key) {
