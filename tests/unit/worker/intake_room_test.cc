@@ -68,7 +68,7 @@ TEST_F(intake_room_test, what_is_taken_ahead_is_bounded) {
 TEST_F(intake_room_test, the_pace_follows_what_runs) {
     pace(milliseconds(1));
     for (int i = 0; i < 60; ++i) {
-        pace(milliseconds(1'000));
+        pace(milliseconds(3'000));
     }
     EXPECT_EQ(room_.limit(), 4u);
 }
