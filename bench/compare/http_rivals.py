@@ -72,12 +72,18 @@ def add_options(parser):
                         help="of the rival, and sandboxes of the function (4)")
 
 
-def compare(options, start_rival, throughput_least, large_most):
-    """Rows of one client, 16 clients and 1 MB; `start_rival(application)` is a context."""
+def dev(options):
+    return measure.hearth(common.hearth_binary(options.build),
+                          ["--concurrency", str(options.workers)])
+
+
+def compare(options, start_ours, start_rival, one_most=1.0, throughput_least=None,
+            large_most=None):
+    """Rows of one client, 16 clients and 1 MB; `start_ours(options)` and
+    `start_rival(application)` are contexts of servers."""
     bench = common.bench_binary(options.build)
     with tempfile.TemporaryDirectory(prefix="hearth-compare-") as folder, \
-            measure.hearth(common.hearth_binary(options.build),
-                           ["--concurrency", str(options.workers)]) as hearth, \
+            start_ours(options) as hearth, \
             start_rival("bare_wsgi") as small, start_rival("bare_echo") as large:
         ours, ours_large = uploaded(bench, hearth, folder)
         sides = {"hearth": ours, "rival": rival_side(bench, small)}
@@ -87,11 +93,11 @@ def compare(options, start_rival, throughput_least, large_most):
             "hearth": with_large_input(ours_large, folder, False),
             "rival": with_large_input(large_rival_side(bench, large), folder, True)})
     return [
-        row_of("warm, one client, p50", "µs", one, latency("p50"), most=1.0),
+        row_of("warm, one client, p50", "µs", one, latency("p50"), most=one_most),
         row_of("warm, one client, p99", "µs", one, latency("p99")),
         row_of(f"{CLIENTS} clients, {options.workers} workers", "calls/s", many, rate,
                least=throughput_least),
-        row_of(f"{CLIENTS} clients, p99", "µs", many, latency("p99"), most=1.0),
+        row_of(f"{CLIENTS} clients, p99", "µs", many, latency("p99"), most=throughput_least and 1.0),
         row_of("1 MB both ways, p50", "µs", larger, latency("p50"), most=large_most),
     ]
 

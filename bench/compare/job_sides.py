@@ -174,17 +174,26 @@ class HearthFleet(HearthSide):
         return measure.Server(process, port)
 
     def start(self):
+        self.prepare(self.start_programs())
+
+    def start_programs(self):
+        """Controller and worker with a lane of TCP; the controller, once it has the lane."""
         # Root starts the programs, which then serve as users without rights.
         folder = tempfile.mkdtemp(prefix="hearth-compare-", dir="/var/tmp")
         os.chmod(folder, 0o755)
         self.resources.callback(shutil.rmtree, folder, True)
         environment = self.environment(folder)
-        controller = self.run("hearth-controller", folder, {**environment, "PORT": "0"})
+        with common.free_port() as lane_port:
+            pass
+        controller = self.run("hearth-controller", folder, {
+            **environment, "PORT": "0", "LANE_PORT": str(lane_port)})
         self.worker = self.run("hearth-worker", folder, {
-            **environment, "CONTROLLER_URL": f"http://127.0.0.1:{controller.port}",
+            **environment, "LANE_URL": f"tcp://127.0.0.1:{lane_port}", "CONTROLLER_URL": f"http://127.0.0.1:{controller.port}",
             "HEARTH_WORKER_PORT": "0", "HEARTH_DATA_DIR": f"{folder}/data",
             "HEARTH_JOB_CONCURRENCY": str(self.workers), "HEARTH_CONCURRENCY": str(self.workers)})
-        self.prepare(controller)
+        measure.wait_for("the lane", controller.process, lambda: controller.get(
+            "/metrics").find("\nhearth_lanes 1\n") > 0 or None)
+        return controller
 
     def done(self):
         return self.count_on([self.worker])

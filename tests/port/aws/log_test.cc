@@ -48,7 +48,7 @@ TEST_F(aws_invocation_log, a_record_that_has_expired_is_gone_before_it_is_delete
     ASSERT_TRUE(run(home_->port().finish(record, soon())));
     home_->pass(std::chrono::hours(7 * 24 - 1));
     EXPECT_TRUE(run(home_->port().get("job-1", soon())));
-    home_->pass(std::chrono::hours(1));
+    home_->pass(std::chrono::hours(1) + std::chrono::seconds(1));
     EXPECT_EQ(run(home_->port().get("job-1", soon())).error().code, errc::not_found);
     EXPECT_EQ(run(home_->port().ended({"job-1"}, soon())), std::vector<bool>{false});
 }
