@@ -188,7 +188,8 @@ class HearthFleet(HearthSide):
         controller = self.run("hearth-controller", folder, {
             **environment, "PORT": "0", "LANE_PORT": str(lane_port)})
         self.worker = self.run("hearth-worker", folder, {
-            **environment, "LANE_URL": f"tcp://127.0.0.1:{lane_port}", "CONTROLLER_URL": f"http://127.0.0.1:{controller.port}",
+            **environment, "CONTROLLER_URL": f"http://127.0.0.1:{controller.port}",
+            "LANE_URL": f"tcp://127.0.0.1:{lane_port}",
             "HEARTH_WORKER_PORT": "0", "HEARTH_DATA_DIR": f"{folder}/data",
             "HEARTH_JOB_CONCURRENCY": str(self.workers), "HEARTH_CONCURRENCY": str(self.workers)})
         measure.wait_for("the lane", controller.process, lambda: controller.get(
