@@ -285,10 +285,9 @@ TEST_F(aws_rights_on_moto, rights_that_are_taken_from_the_policy_are_the_ones_fo
     replace_all(policy, "sqs:DeleteMessage", "sqs:ListQueueTags");
     replace_all(policy, "dynamodb:PutItem", "dynamodb:ListTables");
     EXPECT_THAT(missing_rights(policy, aws::program::worker),
-                UnorderedElementsAre("sqs:SendMessage on hearth-jobs",
-                                     "sqs:SendMessage on hearth-jobs-dead",
-                                     "sqs:DeleteMessage on hearth-jobs",
-                                     "dynamodb:PutItem on hearth-invocations"));
+                UnorderedElementsAre(
+                    "sqs:SendMessage on hearth-jobs", "sqs:SendMessage on hearth-jobs-dead",
+                    "sqs:DeleteMessage on hearth-jobs", "dynamodb:PutItem on hearth-invocations"));
 }
 
 TEST_F(aws_rights_on_moto, a_worker_has_not_the_controllers_rights) {
