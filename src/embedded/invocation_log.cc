@@ -20,17 +20,7 @@ epoch_ms created_at_of(const faas::invocation_record& record, epoch_ms now) {
     return record.created_at != 0 ? record.created_at : time_of_uuid(record.job_id).value_or(now);
 }
 
-result<> insert(connection& db, const faas::invocation_record& record, epoch_ms now,
-                std::int64_t records_max) {
-    statement total = db.query("SELECT total FROM invocation_total");
-    if (const auto row = total.step(); !row) {
-        return std::unexpected(row.error());
-    }
-    if (total.integer(0) >= records_max) {
-        return fail(errc::limit_exceeded,
-                    concat("there are ", records_max,
-                           " invocation records, the most: try again when older ones expired"));
-    }
+result<> insert(connection& db, const faas::invocation_record& record, epoch_ms now) {
     auto stored = db.execute(
         "INSERT INTO invocations (job_id, request_id, function_id, status, final, attempts,"
         " created_at, updated_at) VALUES (?1, ?2, ?3, ?4, 0, ?5, ?6, ?7)",
@@ -172,23 +162,68 @@ result<std::vector<bool>> which_ended(connection& db, const std::vector<std::str
 
 }  // namespace
 
+// How many records there are, for create() alone: counted when it first asks, then followed. What a
+// transaction undoes or expire() deletes leaves it too high, so that it is counted anew where the
+// limit seems reached.
+class invocation_log::record_count {
+public:
+    result<bool> reaches(connection& db, std::int64_t most) {
+        if (total_ >= 0 && total_ < most) {
+            return false;
+        }
+        statement rows = db.query("SELECT count(*) FROM invocations");
+        if (const auto row = rows.step(); !row) {
+            return std::unexpected(row.error());
+        }
+        total_ = rows.integer(0);
+        return total_ >= most;
+    }
+    // Runs what may insert a record.
+    template <class Statement>
+    auto following(connection& db, Statement run) {
+        db.forget_last_insert_id();
+        auto done = run();
+        total_ += total_ >= 0 && db.last_insert_id() != 0 ? 1 : 0;
+        return done;
+    }
+
+private:
+    std::int64_t total_ = -1;  // not counted yet
+};
+
 invocation_log::invocation_log(database& db, std::int64_t records_max, time_source now)
-    : db_(db), records_max_(records_max), now_(std::move(now)) {}
+    : db_(db),
+      records_max_(records_max),
+      count_(std::make_shared<record_count>()),
+      now_(std::move(now)) {}
 
 task<result<>> invocation_log::create(const faas::invocation_record& record, deadline until) {
     return db_.write(
-        [&record, now = now_(), most = records_max_](connection& db) -> result<> {
+        [&record, now = now_(), most = records_max_,
+         count = count_.get()](connection& db) -> result<> {
             if (is_final(record.status)) {
                 return fail(errc::invalid_argument, "a record begins as queued or running");
             }
-            return insert(db, record, now, most);
+            const auto full = count->reaches(db, most);
+            if (!full) {
+                return std::unexpected(full.error());
+            }
+            if (*full) {
+                return fail(errc::limit_exceeded, concat("there are ", most,
+                                                         " invocation records, the most: try again "
+                                                         "when older ones expired"));
+            }
+            return count->following(db, [&] { return insert(db, record, now); });
         },
         until);
 }
 
 task<result<>> invocation_log::mark_running(const faas::invocation_record& record, deadline until) {
     return db_.write(
-        [&record, now = now_()](connection& db) { return set_running(db, record, now); }, until);
+        [&record, now = now_(), count = count_.get()](connection& db) {
+            return count->following(db, [&] { return set_running(db, record, now); });
+        },
+        until);
 }
 
 task<result<bool>> invocation_log::finish(const faas::invocation_record& record, deadline until) {
@@ -203,12 +238,12 @@ task<result<bool>> invocation_log::finish_behind(const faas::invocation_record& 
 task<result<bool>> invocation_log::store(const faas::invocation_record& record, deadline until,
                                          urgency how) {
     return db_.write(
-        [&record, now = now_()](connection& db) -> result<bool> {
+        [&record, now = now_(), count = count_.get()](connection& db) -> result<bool> {
             if (!is_final(record.status)) {
                 return fail(errc::invalid_argument,
                             "an invocation finishes as succeeded, failed or dead");
             }
-            return store_outcome(db, record, now);
+            return count->following(db, [&] { return store_outcome(db, record, now); });
         },
         until, {.when = how, .is_one_statement = true});
 }

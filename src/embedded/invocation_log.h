@@ -1,5 +1,7 @@
 #pragma once
 
+#include <memory>
+
 #include "embedded/database.h"
 #include "embedded/time_source.h"
 #include "faas/ports.h"
@@ -31,8 +33,11 @@ public:
 private:
     task<result<bool>> store(const faas::invocation_record& record, deadline until, urgency how);
 
+    class record_count;
+
     database& db_;
     std::int64_t records_max_;
+    std::shared_ptr<record_count> count_;  // of the writer's thread
     time_source now_;
 };
 

@@ -11,7 +11,7 @@ namespace hearth::embedded {
 
 // "HRTH": marks the file as Hearth's (SQLite's application_id, at byte 68 of its header).
 inline constexpr std::int64_t application_id = 0x48525448;
-inline constexpr std::int64_t schema_version = 3;
+inline constexpr std::int64_t schema_version = 4;
 
 // jobs.state.
 enum class job_state : std::uint8_t {

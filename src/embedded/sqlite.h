@@ -94,6 +94,8 @@ public:
     [[nodiscard]] std::int64_t last_insert_id() const noexcept {
         return sqlite3_last_insert_rowid(handle_);
     }
+    // So that last_insert_id() tells whether the next statement inserts: 0 where it does not.
+    void forget_last_insert_id() noexcept { sqlite3_set_last_insert_rowid(handle_, 0); }
     // False once SQLite has rolled a transaction back by itself, as it does on a full disk.
     [[nodiscard]] bool in_transaction() const noexcept {
         return sqlite3_get_autocommit(handle_) == 0;

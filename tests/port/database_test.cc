@@ -309,6 +309,10 @@ TEST_F(database_test, a_file_of_the_first_version_is_raised_and_keeps_its_rows) 
                 "INSERT INTO invocations (job_id, request_id, function_id, status, final, attempts,"
                 " created_at, updated_at) VALUES ('old', '', '', 'QUEUED', 0, 0, 1, 1);"
                 "ALTER TABLE invocations DROP COLUMN cpu_ms;"
+                "CREATE TABLE invocation_total (only_row INTEGER PRIMARY KEY, total INTEGER);"
+                "CREATE TRIGGER invocations_added AFTER INSERT ON invocations BEGIN SELECT 1; END;"
+                "CREATE TRIGGER invocations_removed AFTER DELETE ON invocations BEGIN SELECT 1; "
+                "END;"
                 "ALTER TABLE jobs DROP COLUMN caller_deadline; PRAGMA user_version = 1");
         },
         soon())));
