@@ -87,6 +87,9 @@ task<std::expected<warm_sandbox*, dispatcher::refusal>> dispatcher::acquire(
         co_return answer(std::unexpect, std::move(*full));
     }
     waiter self;
+    if (mine.waiters.empty()) {
+        mine.pressed_since = steady_clock::now();
+    }
     mine.waiters.push_back(&self);
     ++waiting_;
     grow(mine);

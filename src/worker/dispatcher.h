@@ -6,6 +6,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <thread>
 #include <unordered_map>
 #include <vector>
 
@@ -35,6 +36,7 @@ struct dispatcher_options {
     milliseconds freeze_after{freeze_after_default};  // then it is frozen; 0: never
     recycling_limits recycling;
     std::uint32_t cpu_floor_millis = cpu_floor_millis_default;
+    std::size_t processors = std::thread::hardware_concurrency();
 };
 
 struct idle_sandboxes {

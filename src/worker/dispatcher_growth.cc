@@ -30,12 +30,16 @@ void dispatcher::grow(pool& which) {
         longest_ms =
             std::max(longest_ms, std::chrono::duration<double, std::milli>(now - since).count());
     }
+    const double pressed_ms =
+        std::chrono::duration<double, std::milli>(now - which.pressed_since).count();
     std::size_t wanted = sandboxes_to_start({.waiting = which.waiters.size(),
                                              .running = which.running.size() + which.settling,
                                              .starting = which.starting,
                                              .service_ms = which.service_ms,
                                              .longest_running_ms = longest_ms,
-                                             .start_ms = which.start_ms});
+                                             .start_ms = which.start_ms,
+                                             .pressed_ms = pressed_ms,
+                                             .processors = options_.processors});
     wanted = std::min(wanted,
                       options_.concurrency_max - std::min(which.live(), options_.concurrency_max));
     if (which.backoff.is_probing()) {
@@ -48,6 +52,7 @@ void dispatcher::grow(pool& which) {
         }
         memory_used_mb_ += which.target->memory_mb;
         ++which.starting;
+        which.pressed_since = now;
         ++statistics_.started;
         // Made here, not in its task: sandboxes_ counts it from now on.
         auto made = std::make_unique<warm_sandbox>(surroundings_, tasks_, which.target);

@@ -30,6 +30,7 @@ struct dispatcher::pool {
 
     std::shared_ptr<const faas::function> target;
     std::deque<waiter*> waiters;
+    steady_time pressed_since{};      // since when there was always one
     std::vector<warm_sandbox*> idle;  // most recently used last
     std::unordered_map<warm_sandbox*, steady_time> running;
     std::size_t starting = 0;

@@ -16,7 +16,8 @@ std::size_t sandboxes_to_start(const growth_state& now) noexcept {
     const double service_ms = std::max(now.service_ms, now.longest_running_ms);
     const double work_ms = service_ms * static_cast<double>(now.waiting);
     if (work_ms <= now.start_ms * static_cast<double>(live)) {
-        return 0;
+        const bool pressed = now.pressed_ms >= pressed_ms_max && now.starting == 0;
+        return pressed && live < per_processor * now.processors ? 1 : 0;
     }
     const double enough = std::ceil(work_ms / std::max(now.start_ms, 1.0));
     const auto more = enough - static_cast<double>(live);

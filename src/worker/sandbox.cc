@@ -12,6 +12,7 @@
 #include "base/ids.h"
 #include "base/log.h"
 #include "coro/wait_list.h"
+#include "coro/yield.h"
 #include "worker/error_report.h"
 
 namespace hearth::worker {
@@ -146,6 +147,10 @@ task<std::expected<void, faas::outcome>> warm_sandbox::start(const code_director
 }
 
 task<faas::outcome> warm_sandbox::invoke(const faas::invocation& call, deadline until) {
+    // Its event wakes the sandbox, which may take this processor at once: what is ready goes first.
+    if (executor::current()->has_ready()) {
+        co_await yield();
+    }
     const steady_time began = steady_clock::now();
     const std::uint64_t nonce = random_u64();
     const auto left = std::chrono::duration_cast<milliseconds>(until - began);

@@ -17,7 +17,8 @@ TEST_P(growth, starts_as_many_as_the_rule_says) {
     EXPECT_EQ(sandboxes_to_start(GetParam().now), GetParam().started) << GetParam().rule;
 }
 
-// Fields in order: waiting, running, starting, service_ms, longest_running_ms, start_ms.
+// Fields in order: waiting, running, starting, service_ms, longest_running_ms, start_ms,
+// pressed_ms, processors.
 INSTANTIATE_TEST_SUITE_P(
     all, growth,
     ::testing::Values(
@@ -37,6 +38,10 @@ INSTANTIATE_TEST_SUITE_P(
         growth_case{"a running call that is long already counts as slow", {3, 1, 0, 0, 100, 25}, 3},
         growth_case{"one long call outweighs a short mean", {3, 1, 0, 1, 100, 25}, 3},
         growth_case{"no start was measured yet", {3, 1, 0, 10, 0, 0}, 3},
+        growth_case{"a short line that never ends is worth one", {8, 1, 0, 0.1, 0, 25, 50, 2}, 1},
+        growth_case{"one that ended meanwhile is not", {8, 1, 0, 0.1, 0, 25, 49, 2}, 0},
+        growth_case{"one at a time", {8, 1, 1, 0.1, 0, 25, 50, 2}, 0},
+        growth_case{"no more than the processors can use", {8, 4, 0, 0.1, 0, 25, 500, 2}, 0},
         growth_case{"half a queue's worth: the queue shortens to one start's time",
                     {100, 1, 0, 1, 0, 25},
                     3}));
