@@ -8,6 +8,7 @@
 
 #include <gtest/gtest.h>
 
+#include "coro/event.h"
 #include "tests/port/embedded_fixtures.h"
 #include "tests/unit/worker/scripted_invoker.h"
 #include "tests/unit/worker/spying_ports.h"
@@ -46,6 +47,19 @@ protected:
         intake_ =
             std::make_unique<worker::job_intake>(queue_, table_, log_, bus_, invoker_, options);
         running_.emplace(loop_.start(intake_->run()));
+    }
+    // Jobs succeed at once; this one when the event is set.
+    void hold(const std::string& job_id, event& until_set) {
+        invoker_.script =
+            [=, &until_set](const faas::invocation& call) -> task<result<faas::outcome>> {
+            return held_if(call.job_id == job_id, until_set);
+        };
+    }
+    static task<result<faas::outcome>> held_if(bool held, event& until_set) {
+        if (held) {
+            EXPECT_TRUE(co_await until_set.wait(soon()));
+        }
+        co_return scripted_invoker::succeeding("null");
     }
     // As at shutdown.
     void finish() {

@@ -80,12 +80,7 @@ TEST_F(intake_turns_test, takes_short_jobs_ahead_and_returns_them_unstarted_when
 
 TEST_F(intake_turns_test, a_caller_that_waited_too_long_for_its_turn_is_told_so) {
     event go_on;
-    invoker_.script = [&](const faas::invocation& call) -> task<result<faas::outcome>> {
-        if (call.job_id == "slow") {
-            EXPECT_TRUE(co_await go_on.wait(soon()));
-        }
-        co_return scripted_invoker::succeeding("null");
-    };
+    hold("slow", go_on);
     enqueue("short");
     start({.concurrency = 1});
     until([&] { return queue_.acknowledged == 1; });
@@ -122,12 +117,7 @@ TEST_F(intake_turns_test, runs_no_more_jobs_at_once_than_it_may) {
 
 TEST_F(intake_turns_test, a_job_that_ended_elsewhere_while_it_waited_is_not_run) {
     event go_on;
-    invoker_.script = [&](const faas::invocation& call) -> task<result<faas::outcome>> {
-        if (call.job_id == "slow") {
-            EXPECT_TRUE(co_await go_on.wait(soon()));
-        }
-        co_return scripted_invoker::succeeding("null");
-    };
+    hold("slow", go_on);
     enqueue("short");
     start({.concurrency = 1, .turn_wait = milliseconds(10'000)});
     until([&] { return queue_.acknowledged == 1; });
@@ -148,12 +138,7 @@ TEST_F(intake_turns_test, a_job_that_ended_elsewhere_while_it_waited_is_not_run)
 
 TEST_F(intake_turns_test, a_job_whose_turn_does_not_come_goes_back_for_others) {
     event go_on;
-    invoker_.script = [&](const faas::invocation& call) -> task<result<faas::outcome>> {
-        if (call.job_id == "slow") {
-            EXPECT_TRUE(co_await go_on.wait(soon()));
-        }
-        co_return scripted_invoker::succeeding("null");
-    };
+    hold("slow", go_on);
     enqueue("short");
     start({.concurrency = 1, .turn_wait = milliseconds(20)});
     until([&] { return queue_.acknowledged == 1; });
