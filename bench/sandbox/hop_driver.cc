@@ -1,15 +1,19 @@
 // The hop to a warm sandbox and back, for bench/compare/pipe: one event to a handler in a complete
 // sandbox, by hearth-sandboxd's own stream and frames, beside the same event to a bare python3 at
 // the end of two pipes, which parses it, calls the same handler and writes the result. Both are
-// blocking calls of this thread, in turns. Prints one JSON object with microseconds.
+// blocking calls of this thread, in turns: back to back, and each after a sleep, as calls come that
+// somebody makes. By then the processors have gone idle and must be woken. Prints one JSON object
+// with microseconds.
 
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include <fcntl.h>
@@ -30,6 +34,7 @@ namespace fs = std::filesystem;
 
 constexpr int turns = 20;
 constexpr int warm_up_calls = 200;
+constexpr std::chrono::microseconds sleep_before{100};
 constexpr std::string_view event = R"({"name": "Ada"})";
 constexpr const char* handler_source =
     "def handler(event, context):\n"
@@ -112,9 +117,12 @@ std::string call_sandbox(const running& to) {
 }
 
 template <class Call>
-void measure(std::vector<double>& into, int calls, const Call& call) {
+void measure(std::vector<double>& into, int calls, bool asleep, const Call& call) {
     constexpr double us_per_ms = 1e3;
     for (int i = 0; i < calls; ++i) {
+        if (asleep) {
+            std::this_thread::sleep_for(sleep_before);
+        }
         const steady_time start = steady_clock::now();
         if (call().find("Hello, Ada!") == std::string::npos) {
             stop("an answer is not the handler's");
@@ -143,21 +151,27 @@ void run(const char* sandboxd, const char* runtime, const std::string& folder, i
     await_answer(sandbox);
     {
         const bare_python bare(folder);
-        std::vector<double> ours;
-        std::vector<double> theirs;
-        const auto take_turn = [&](int count) {
-            measure(theirs, count, [&] { return bare.call(); });
-            measure(ours, count, [&] { return call_sandbox(sandbox); });
+        struct side {
+            std::vector<double> ours;
+            std::vector<double> theirs;
         };
-        take_turn(warm_up_calls);
-        ours.clear();
-        theirs.clear();
+        side busy;
+        side slept;
+        const auto take_turn = [&](side& into, int count, bool asleep) {
+            measure(into.theirs, count, asleep, [&] { return bare.call(); });
+            measure(into.ours, count, asleep, [&] { return call_sandbox(sandbox); });
+        };
+        take_turn(busy, warm_up_calls, false);
+        busy = {};
         for (int turn = 0; turn < turns; ++turn) {
-            take_turn(std::max(calls / turns, 1));
+            take_turn(busy, std::max(calls / turns, 1), false);
+            take_turn(slept, std::max(calls / turns, 1), true);
         }
         std::printf("{");
-        print("sandbox", ours, ", ");
-        print("pipe", theirs, "}\n");
+        print("sandbox", busy.ours, ", ");
+        print("pipe", busy.theirs, ", ");
+        print("sandboxAfterSleep", slept.ours, ", ");
+        print("pipeAfterSleep", slept.theirs, "}\n");
     }
     sandboxes.end(id);
 }
