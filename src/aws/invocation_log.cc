@@ -132,19 +132,16 @@ task<result<bool>> invocation_log::finish(const faas::invocation_record& record,
         co_return fail(errc::invalid_argument, "only a final status finishes a record");
     }
     const std::string token = make_uuid();
-    std::string encoded = faas::encode(record);
+    item what = item_of(record, token);
     std::string blob;
-    if (encoded.size() > inline_bytes_max) {
+    if (std::string encoded = faas::encode(record); encoded.size() <= inline_bytes_max) {
+        what.emplace("record", attribute::bytes(std::move(encoded)));
+    } else {
         auto stored = co_await large_records_.put(record.job_id, std::move(encoded), until);
         if (!stored) {
             co_return propagate(stored);
         }
         blob = std::move(*stored);
-    }
-    item what = item_of(record, token);
-    if (blob.empty()) {
-        what.emplace("record", attribute::bytes(std::move(encoded)));
-    } else {
         what.emplace("blob", attribute::text(blob));
     }
     const expressions how{.condition = "attribute_not_exists(ended)"};
@@ -171,6 +168,7 @@ task<result<bool>> invocation_log::finish(const faas::invocation_record& record,
 task<result<std::vector<bool>>> invocation_log::ended(std::vector<std::string> job_ids,
                                                       deadline until) {
     std::vector<item> keys;
+    keys.reserve(job_ids.size());
     for (const std::string& each : job_ids) {
         keys.push_back(key_of(each));
     }
