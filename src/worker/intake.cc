@@ -16,7 +16,6 @@ constexpr std::size_t receive_max = 10;
 // Beside the poll that is always there, while polls come back full: one at a time brings 10 jobs
 // for each trip to the queue.
 constexpr std::size_t helpers_max = 3;
-constexpr int record_rounds = 3;
 // A job that waited longer for its turn may have been begun elsewhere, where its delivery was late.
 constexpr milliseconds asked_again_after{250};
 // Of a job that goes back for others to take: not all of them at once.
@@ -40,13 +39,6 @@ deadline caller_deadline_of(const faas::job& job) {
     // What a message says is bounded, so that no number in it can overflow the clock's.
     constexpr epoch_ms day_ms = 86'400'000;
     return after(milliseconds(std::clamp(job.caller_deadline - wall_clock_ms(), -day_ms, day_ms)));
-}
-
-faas::outcome too_late() {
-    faas::outcome end = failure_outcome(faas::error_type::start_failed,
-                                        "the caller's deadline passed before a sandbox was free");
-    end.not_started = true;
-    return end;
 }
 
 }  // namespace
@@ -128,6 +120,7 @@ task<bool> job_intake::receive_once(milliseconds wait) {
     }
     trouble_.clear();
     if (received->empty()) {
+        forget_passed_trouble();
         co_return false;
     }
     const bool full = received->size() == receive_max;
@@ -140,27 +133,36 @@ task<bool> job_intake::receive_once(milliseconds wait) {
 task<void> job_intake::begin(std::vector<faas::job_delivery> batch) {
     const auto background = std::make_shared<batch_lookup>(log_, functions_, batch);
     for (auto& each : batch) {
-        if (job_ids_.insert(each.content.job_id).second) {
-            running_.spawn(process(std::move(each), background));
-        } else {
-            // The same job is here already. This delivery comes back when its visibility ends, and
-            // then an outcome stands.
-            ++statistics_.duplicates;
-            room_.left(each.content.event.size());
+        const std::string& job_id = each.content.job_id;
+        if (const auto known = jobs_.find(job_id); known != jobs_.end()) {
+            adopt(*known->second, std::move(each));
+            continue;
         }
+        auto fresh = std::make_unique<in_hand>();
+        jobs_.emplace(job_id, fresh.get());
+        fresh->delivery = std::move(each);
+        running_.spawn(process(std::move(fresh), background));
     }
     co_await background->ask(soon());
 }
 
-task<void> job_intake::process(faas::job_delivery delivery,
+void job_intake::adopt(in_hand& mine, faas::job_delivery again) {
+    ++statistics_.duplicates;
+    room_.left(again.content.event.size());
+    mine.older.push_back(std::exchange(mine.delivery.receipt, std::move(again.receipt)));
+    mine.delivery.attempts = std::max(mine.delivery.attempts, again.attempts);
+    mine.lost = false;
+}
+
+task<void> job_intake::process(std::unique_ptr<in_hand> job,
                                std::shared_ptr<batch_lookup> background) {
-    in_hand mine{.delivery = std::move(delivery)};
+    in_hand& mine = *job;
     scope extending;
     extending.spawn(keep_invisible(mine, extending.stop()));
     co_await attempt(mine, *background);
     extending.request_stop();
     co_await extending.join();
-    job_ids_.erase(mine.delivery.content.job_id);
+    jobs_.erase(mine.delivery.content.job_id);
     room_.left(mine.delivery.content.event.size());
 }
 
@@ -169,14 +171,26 @@ task<void> job_intake::keep_invisible(in_hand& mine, stop_source& until_stopped)
         if (!co_await sleep_until(after(options_.visibility / 3))) {
             co_return;
         }
-        auto extended = co_await queue_.extend(mine.delivery.receipt, options_.visibility, soon());
-        if (!extended && extended.error().code != errc::cancelled) {
-            ++statistics_.errors;
-            mine.lost = extended.error().code == errc::not_found;
-            log::warning(
-                "a job's visibility could not be extended",
-                {{"jobId", mine.delivery.content.job_id}, {"reason", extended.error().message}});
+        co_await extend(mine);
+    }
+}
+
+// The newest first: it counts.
+task<void> job_intake::extend(in_hand& mine) {
+    std::vector<std::string> receipts{mine.delivery.receipt};
+    receipts.insert(receipts.end(), mine.older.begin(), mine.older.end());
+    for (const std::string& each : receipts) {
+        auto extended = co_await queue_.extend(each, options_.visibility, soon());
+        if (extended || extended.error().code == errc::cancelled) {
+            continue;
         }
+        const bool is_void = extended.error().code == errc::not_found;
+        if (is_void && each != mine.delivery.receipt) {
+            std::erase(mine.older, each);
+            continue;
+        }
+        mine.lost = mine.lost || is_void;
+        report("extend its visibility", mine.delivery, extended.error());
     }
 }
 
@@ -185,25 +199,25 @@ task<void> job_intake::attempt(in_hand& mine, batch_lookup& background) {
     const faas::job& job = delivery.content;
     const auto known = co_await background.about(job);
     if (stopping_) {
-        co_await give_back(delivery, milliseconds(0), false);  // it came while receiving ended
+        co_await give_back(mine, milliseconds(0), false);  // it came while receiving ended
         co_return;
     }
     if (!known.ended) {
-        co_await put_back(delivery, "read the record", known.ended.error());
+        co_await put_back(mine, "read the record", known.ended.error());
         co_return;
     }
     if (*known.ended) {
-        co_await drop_duplicate(delivery);
+        co_await drop_duplicate(mine);
         co_return;
     }
     if (!known.target && known.target.error().code != errc::not_found) {
-        co_await put_back(delivery, "look up the function", known.target.error());
+        co_await put_back(mine, "look up the function", known.target.error());
         co_return;
     }
     if (!known.target) {
         invoker_.retire(job.function_id, 0);
-        co_await conclude(delivery, failure_outcome(faas::error_type::code_unavailable,
-                                                    "the function was deleted"));
+        co_await conclude(
+            mine, failure_outcome(faas::error_type::code_unavailable, "the function was deleted"));
         co_return;
     }
     co_await take_turn(mine, *known.target);
@@ -217,9 +231,9 @@ task<void> job_intake::take_turn(in_hand& mine, shared_function target) {
         co_await turn(delivery.attempts, std::min(caller_waits, after(options_.turn_wait)));
     if (!mine_now) {
         if (steady_clock::now() >= caller_waits) {
-            co_await conclude(delivery, too_late());
+            co_await tell_too_late(mine);
         } else {
-            co_await give_back(delivery, stopping_ ? milliseconds(0) : spread_pause(), false);
+            co_await give_back(mine, stopping_ ? milliseconds(0) : spread_pause(), false);
         }
         co_return;
     }
@@ -228,16 +242,16 @@ task<void> job_intake::take_turn(in_hand& mine, shared_function target) {
         if (!ended || *ended || mine.lost) {
             turns_.release();
             if (!ended) {
-                co_await put_back(delivery, "read the record", ended.error());
+                co_await put_back(mine, "read the record", ended.error());
             } else if (*ended) {
-                co_await drop_duplicate(delivery);
+                co_await drop_duplicate(mine);
             }
             co_return;  // otherwise somebody else has it
         }
     }
     auto end = co_await run_one(delivery, std::move(target), caller_waits);
     turns_.release();
-    co_await settle_run(delivery, std::move(end));
+    co_await settle_run(mine, std::move(end));
 }
 
 // errc::deadline_exceeded when it does not come in time, errc::cancelled when receiving stopped,
@@ -271,13 +285,6 @@ task<result<bool>> job_intake::ended_meanwhile(const faas::job& job) {
         co_return propagate(ended);
     }
     co_return ended->front();
-}
-
-task<void> job_intake::drop_duplicate(const faas::job_delivery& delivery) {
-    ++statistics_.duplicates;
-    if (auto done = co_await queue_.acknowledge(delivery.receipt, soon()); !done) {
-        report("acknowledge", delivery, done.error());
-    }
 }
 
 task<result<faas::outcome>> job_intake::run_one(const faas::job_delivery& delivery,
@@ -317,133 +324,6 @@ task<void> job_intake::mark_running(const faas::job_delivery& delivery) {
     if (!expected) {
         report("mark as running", delivery, marked.error());
     }
-}
-
-task<void> job_intake::settle_run(const faas::job_delivery& delivery, result<faas::outcome> end) {
-    const faas::job& job = delivery.content;
-    if (!end && end.error().code == errc::deadline_exceeded) {
-        co_await conclude(delivery, too_late());
-        co_return;
-    }
-    if (!end) {
-        // Not started: the queue of calls is full or the worker drains. The attempt does not count.
-        const auto pause = stopping_ ? milliseconds(0) : options_.retry_base;
-        co_await give_back(delivery, pause, false);
-        co_return;
-    }
-    const bool failed = end->status != faas::invocation_status::succeeded;
-    if (failed && end->host_trouble && job.caller_deadline == 0) {
-        co_await put_back(delivery, "begin", {errc::unavailable, end->error_message});
-        co_return;
-    }
-    start_trouble_.clear();
-    if (failed && stopping_) {
-        // The shutdown may have ended it: the next worker tries again, after the last attempt too.
-        const bool counts = !end->not_started && delivery.attempts < faas::attempts_max;
-        co_await give_back(delivery, milliseconds(0), counts);
-    } else if (failed && job.caller_deadline == 0 && delivery.attempts < faas::attempts_max) {
-        ++statistics_.retried;
-        co_await mark_running(delivery);  // who asks during the pause shall see the attempt
-        const auto pause =
-            std::min(options_.retry_base * (1 << (delivery.attempts - 1)), options_.retry_max);
-        co_await give_back(delivery, pause, true);
-    } else {
-        if (failed && job.caller_deadline == 0) {
-            end->status = faas::invocation_status::dead;
-        }
-        co_await conclude(delivery, std::move(*end));
-    }
-}
-
-task<void> job_intake::give_back(const faas::job_delivery& delivery, milliseconds pause,
-                                 bool count_attempt) {
-    auto back = co_await queue_.release(delivery.receipt, pause, count_attempt, soon());
-    if (!back) {
-        report("return to the queue", delivery, back.error());
-    }
-}
-
-// Nothing of it has run, and the next one would fare no better: no attempt, and no hurry.
-task<void> job_intake::put_back(const faas::job_delivery& delivery, std::string_view step,
-                                error reason) {
-    report(step, delivery, reason);
-    pause_receiving(std::move(reason.message));
-    co_await give_back(delivery, stopping_ ? milliseconds(0) : options_.trouble_pause, false);
-}
-
-void job_intake::pause_receiving(std::string reason) {
-    start_trouble_ = std::move(reason);
-    receive_from_ = after(trouble_pause);
-    room_.forget_pace();
-}
-
-// Tried again while the delivery is kept invisible: running the job once more costs more.
-task<result<bool>> job_intake::record(const faas::job_delivery& delivery,
-                                      const faas::invocation_record& outcome) {
-    for (int round = 1;; ++round) {
-        auto first = co_await log_.finish(outcome, soon());
-        if (first) {
-            co_return first;
-        }
-        report("record the outcome", delivery, first.error());
-        pause_receiving(first.error().message);
-        if (round == record_rounds || stopping_ ||
-            !co_await sleep_until(after(options_.retry_base * round))) {
-            co_return first;
-        }
-    }
-}
-
-// Records the outcome, tells who waits for it, and only then settles the delivery. Where another
-// outcome stands already, that one counts and this delivery is only done with.
-task<void> job_intake::conclude(const faas::job_delivery& delivery, faas::outcome end) {
-    const auto outcome = record_of(delivery.content, delivery.attempts, std::move(end));
-    auto first = co_await record(delivery, outcome);
-    if (!first) {
-        co_return;
-    }
-    const bool dead = *first && outcome.status == faas::invocation_status::dead;
-    if (*first) {
-        count(outcome.status);
-        if (auto told =
-                co_await results_.publish(outcome, delivery.content.caller_deadline, soon());
-            !told) {
-            report("publish the outcome", delivery, told.error());  // waiters read the record
-        }
-    } else {
-        ++statistics_.duplicates;
-    }
-    auto settled = dead ? co_await queue_.bury(delivery.receipt, soon())
-                        : co_await queue_.acknowledge(delivery.receipt, soon());
-    if (!settled) {
-        report("settle the delivery", delivery, settled.error());
-    }
-    if (dead && settled) {
-        if (auto known = co_await queue_.settle_dead(delivery.content.job_id, soon()); !known) {
-            report("settle the dead letter", delivery, known.error());
-        }
-    }
-}
-
-void job_intake::count(faas::invocation_status status) {
-    switch (status) {
-        case faas::invocation_status::succeeded:
-            ++statistics_.succeeded;
-            break;
-        case faas::invocation_status::dead:
-            ++statistics_.dead;
-            break;
-        default:
-            ++statistics_.failed;
-            break;
-    }
-}
-
-void job_intake::report(std::string_view what, const faas::job_delivery& delivery,
-                        const error& reason) {
-    ++statistics_.errors;
-    log::warning("a job's step failed; what is not done yet is done when it comes back",
-                 {{"step", what}, {"jobId", delivery.content.job_id}, {"reason", reason.message}});
 }
 
 }  // namespace hearth::worker

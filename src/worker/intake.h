@@ -1,8 +1,8 @@
 #pragma once
 
 #include <cstddef>
+#include <map>
 #include <memory>
-#include <set>
 #include <string>
 #include <vector>
 
@@ -68,34 +68,42 @@ public:
 
 private:
     using shared_function = batch_lookup::shared_function;
-    // A delivery from its arrival to its end.
+    // A job from its arrival to its end. It may arrive again meanwhile: its visibility ended before
+    // an extension came through, or the queue has it twice. It runs once then, and is kept and
+    // settled by the newest delivery: the queue may know no other any more, and would count one
+    // attempt after the other until the job is dead while it runs.
     struct in_hand {
-        faas::job_delivery delivery;
-        bool lost = false;  // it became visible again: somebody else has it
+        faas::job_delivery delivery;     // the newest
+        std::vector<std::string> older;  // receipts that the queue may still know
+        bool lost = false;               // it became visible again: somebody else has it
     };
 
     task<void> receive_loop(bool helping);
     task<bool> receive_once(milliseconds wait);
     task<void> begin(std::vector<faas::job_delivery> batch);
-    task<void> process(faas::job_delivery delivery, std::shared_ptr<batch_lookup> background);
+    task<void> process(std::unique_ptr<in_hand> job, std::shared_ptr<batch_lookup> background);
+    void adopt(in_hand& mine, faas::job_delivery again);
     task<void> attempt(in_hand& mine, batch_lookup& background);
     task<void> take_turn(in_hand& mine, shared_function target);
     task<result<>> turn(std::int64_t attempts, deadline until);
     task<result<bool>> ended_meanwhile(const faas::job& job);
-    task<void> drop_duplicate(const faas::job_delivery& delivery);
+    task<void> drop_duplicate(const in_hand& mine);
     task<result<faas::outcome>> run_one(const faas::job_delivery& delivery, shared_function target,
                                         deadline until);
     task<void> mark_running_later(const faas::job_delivery& delivery);
     task<void> mark_running(const faas::job_delivery& delivery);
-    task<void> settle_run(const faas::job_delivery& delivery, result<faas::outcome> end);
+    task<void> settle_run(const in_hand& mine, result<faas::outcome> end);
     task<void> keep_invisible(in_hand& mine, stop_source& until_stopped);
-    task<void> conclude(const faas::job_delivery& delivery, faas::outcome end);
+    task<void> extend(in_hand& mine);
+    task<void> tell_too_late(const in_hand& mine);
+    task<void> conclude(const in_hand& mine, faas::outcome end);
+    task<result<>> acknowledge(const in_hand& mine);
     task<result<bool>> record(const faas::job_delivery& delivery,
                               const faas::invocation_record& outcome);
-    task<void> give_back(const faas::job_delivery& delivery, milliseconds pause,
-                         bool count_attempt);
-    task<void> put_back(const faas::job_delivery& delivery, std::string_view step, error reason);
+    task<void> give_back(const in_hand& mine, milliseconds pause, bool count_attempt);
+    task<void> put_back(const in_hand& mine, std::string_view step, error reason);
     void pause_receiving(std::string reason);
+    void forget_passed_trouble();
     void count(faas::invocation_status status);
     void report(std::string_view what, const faas::job_delivery& delivery, const error& reason);
 
@@ -109,6 +117,7 @@ private:
     dead_letters dead_letters_;
     std::string trouble_;        // with receiving
     std::string start_trouble_;  // with beginning what was received
+    steady_time start_trouble_at_;
     deadline receive_from_ = deadline::min();
     intake_room room_;
     semaphore turns_;
@@ -117,7 +126,7 @@ private:
     scope running_;
     std::size_t helpers_ = 0;
     std::size_t retried_waiting_ = 0;
-    std::set<std::string> job_ids_;  // of the jobs in hand
+    std::map<std::string, in_hand*> jobs_;  // in hand, by their ids
     bool stopping_ = false;
 };
 

@@ -178,6 +178,28 @@ TEST_F(intake_test, a_log_that_is_away_costs_a_job_no_attempt) {
     EXPECT_EQ(invoker_.job_ids.size(), 1u);
 }
 
+TEST_F(intake_test, trouble_that_has_passed_is_not_told_for_ever_where_no_job_comes) {
+    log_.unread = 1;
+    enqueue("job-1");
+    // Nobody brings the job back here: as if another worker had taken it.
+    start({.trouble_pause = milliseconds(3'600'000)});
+    until([&] { return queue_.releases.size() == 1; });
+    EXPECT_FALSE(intake_->trouble().empty());
+    const int polls = queue_.received_polls;
+    until([&] { return queue_.received_polls >= polls + 2; });
+    EXPECT_FALSE(intake_->trouble().empty()) << "its job is still kept from the others";
+    finish();
+    start({.trouble_pause = milliseconds(40)});
+    log_.unread = 1;
+    enqueue("job-2");
+    until([&] { return queue_.releases.size() == 2; });
+    EXPECT_FALSE(intake_->trouble().empty());
+    auto taken = loop_.run(real_queue_.receive(1, milliseconds(3'600'000), soon()));
+    ASSERT_TRUE(taken);
+    until([&] { return intake_->trouble().empty(); });
+    EXPECT_TRUE(invoker_.job_ids.empty());
+}
+
 TEST_F(intake_test, a_job_of_a_deleted_function_fails_for_good) {
     enqueue("job-1", "function-gone");
     start();

@@ -152,7 +152,7 @@ TEST_F(intake_turns_test, a_job_whose_turn_does_not_come_goes_back_for_others) {
     EXPECT_EQ(record_of("waiting").attempts, 1);
 }
 
-TEST_F(intake_turns_test, a_second_delivery_of_a_job_in_hand_is_left_alone) {
+TEST_F(intake_turns_test, a_second_delivery_of_a_job_in_hand_does_not_run) {
     event go_on;
     invoker_.script = [&](const faas::invocation&) -> task<result<faas::outcome>> {
         EXPECT_TRUE(co_await go_on.wait(soon()));
@@ -166,6 +166,27 @@ TEST_F(intake_turns_test, a_second_delivery_of_a_job_in_hand_is_left_alone) {
     until([&] { return intake_->statistics().duplicates == 1; });
     go_on.set();
     until([&] { return record_of("job-1").status == invocation_status::succeeded; });
+    EXPECT_EQ(invoker_.job_ids.size(), 1u);
+}
+
+// Its extensions did not come through for as long as its visibility, and the queue gives it to the
+// very worker that runs it.
+TEST_F(intake_turns_test,
+       a_job_that_is_delivered_again_while_it_runs_is_kept_and_never_dies_of_it) {
+    event go_on;
+    hold("job-1", go_on);
+    queue_.unreachable = 3;
+    enqueue("job-1");
+    start({.visibility = milliseconds(600)});  // far above a slow disk's commit
+    until([&] { return intake_->statistics().duplicates == 1; });
+    until([&] { return queue_.kept >= 4; });  // longer than its visibility
+    EXPECT_EQ(depth().in_flight, 1);
+    EXPECT_EQ(depth().dead, 0);
+    go_on.set();
+    until([&] { return record_of("job-1").status == invocation_status::succeeded; });
+    until([&] { return depth().in_flight == 0; });
+    EXPECT_EQ(depth().visible + depth().dead, 0) << "settled by the newest of its deliveries";
+    EXPECT_EQ(intake_->statistics().received, 2u);
     EXPECT_EQ(invoker_.job_ids.size(), 1u);
 }
 

@@ -20,10 +20,12 @@ public:
     };
     std::vector<released> releases;
     int extended = 0;
+    int kept = 0;  // of those, the ones that the queue knew
     int acknowledged = 0;
     int buried = 0;
     int received_polls = 0;
-    int failures = 0;  // of receive(), still to come
+    int failures = 0;     // of receive(), still to come
+    int unreachable = 0;  // failures of extend(), still to come
 
     task<result<>> enqueue(const faas::job& content, deadline until) override {
         return real_.enqueue(content, until);
@@ -39,8 +41,13 @@ public:
     }
     task<result<>> extend(std::string_view receipt, milliseconds visibility,
                           deadline until) override {
+        if (unreachable > 0) {
+            --unreachable;
+            co_return fail(errc::unavailable, "the queue is away");
+        }
         auto done = co_await real_.extend(receipt, visibility, until);
         ++extended;
+        kept += done ? 1 : 0;
         co_return done;
     }
     task<result<>> acknowledge(std::string_view receipt, deadline until) override {
