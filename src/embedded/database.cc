@@ -209,7 +209,7 @@ result<> database::execute_group(std::span<pending_write* const> group) {
 
 // An error here is the group's; the write's own errors are its answer.
 result<> database::execute_one(pending_write& write) {
-    const bool undoes_itself = write.is_one_statement();
+    const bool undoes_itself = write.undoes_itself();
     if (!undoes_itself) {
         if (auto opened = writer_->execute("SAVEPOINT one_write"); !opened) {
             return propagate(opened);

@@ -40,8 +40,9 @@ enum class urgency : std::uint8_t {
 
 struct write_manner {
     urgency when = urgency::awaited;
-    // It executes one statement at most, which undoes itself when it fails: no savepoint is needed.
-    bool is_one_statement = false;
+    // No savepoint is needed: the one statement that it is about undoes itself when it fails, and
+    // what follows that one never makes it fail.
+    bool undoes_itself = false;
 };
 
 // Problem: a write is durable only after an fsync, which takes a disk's time (0.1 to 10 ms), and
@@ -104,7 +105,7 @@ private:
         virtual void fail_with(error reason) = 0;
         [[nodiscard]] bool is_late() const { return steady_clock::now() >= until_; }
         [[nodiscard]] bool is_awaited() const noexcept { return how_.when == urgency::awaited; }
-        [[nodiscard]] bool is_one_statement() const noexcept { return how_.is_one_statement; }
+        [[nodiscard]] bool undoes_itself() const noexcept { return how_.undoes_itself; }
         // The last touch: the frame may be gone when this returns.
         void answer() noexcept { home_->post_remote(*this); }
 

@@ -5,6 +5,7 @@
 
 #include "base/concat.h"
 #include "base/ids.h"
+#include "base/log.h"
 
 namespace hearth::embedded {
 namespace {
@@ -160,68 +161,52 @@ result<std::vector<bool>> which_ended(connection& db, const std::vector<std::str
     return ended;
 }
 
+// The newest `most` stay, and what has not ended. By their sequence, which needs no counting.
+void forget_oldest(connection& db, std::int64_t newest, std::int64_t most) {
+    // More than come meanwhile, so that a log over its limit comes down to it.
+    constexpr std::int64_t deleted_max = 2 * invocation_log::tidied_together;
+    if (newest <= most || newest % invocation_log::tidied_together != 0) {
+        return;
+    }
+    auto removed = db.execute(
+        "DELETE FROM invocations WHERE sequence IN (SELECT sequence FROM invocations"
+        " WHERE sequence <= ?1 AND final = 1 ORDER BY sequence LIMIT ?2)",
+        newest - most, deleted_max);
+    if (!removed) {  // and undone; the next time it is tried again
+        log::warning("the oldest records stay", {{"reason", removed.error().message}});
+    }
+}
+
+// Runs what may insert a record. Whether it did, the connection's last insert tells, which is of
+// any table.
+template <class Statement>
+auto inserting(connection& db, std::int64_t most, Statement run) {
+    db.forget_last_insert_id();
+    auto done = run();
+    forget_oldest(db, db.last_insert_id(), most);
+    return done;
+}
+
 }  // namespace
 
-// How many records there are, for create() alone: counted when it first asks, then followed. What a
-// transaction undoes or expire() deletes leaves it too high, so that it is counted anew where the
-// limit seems reached.
-class invocation_log::record_count {
-public:
-    result<bool> reaches(connection& db, std::int64_t most) {
-        if (total_ >= 0 && total_ < most) {
-            return false;
-        }
-        statement rows = db.query("SELECT count(*) FROM invocations");
-        if (const auto row = rows.step(); !row) {
-            return std::unexpected(row.error());
-        }
-        total_ = rows.integer(0);
-        return total_ >= most;
-    }
-    // Runs what may insert a record.
-    template <class Statement>
-    auto following(connection& db, Statement run) {
-        db.forget_last_insert_id();
-        auto done = run();
-        total_ += total_ >= 0 && db.last_insert_id() != 0 ? 1 : 0;
-        return done;
-    }
-
-private:
-    std::int64_t total_ = -1;  // not counted yet
-};
-
 invocation_log::invocation_log(database& db, std::int64_t records_max, time_source now)
-    : db_(db),
-      records_max_(records_max),
-      count_(std::make_shared<record_count>()),
-      now_(std::move(now)) {}
+    : db_(db), records_max_(records_max), now_(std::move(now)) {}
 
 task<result<>> invocation_log::create(const faas::invocation_record& record, deadline until) {
     return db_.write(
-        [&record, now = now_(), most = records_max_,
-         count = count_.get()](connection& db) -> result<> {
+        [&record, now = now_(), most = records_max_](connection& db) -> result<> {
             if (is_final(record.status)) {
                 return fail(errc::invalid_argument, "a record begins as queued or running");
             }
-            const auto full = count->reaches(db, most);
-            if (!full) {
-                return std::unexpected(full.error());
-            }
-            if (*full) {
-                return fail(errc::limit_exceeded, concat("there are ", most,
-                                                         " invocation records, the most: try again "
-                                                         "when older ones expired"));
-            }
-            return count->following(db, [&] { return insert(db, record, now); });
+            return inserting(db, most, [&] { return insert(db, record, now); });
         },
         until);
 }
 
 task<result<>> invocation_log::mark_running(const faas::invocation_record& record, deadline until) {
     return db_.write(
-        [&record, now = now_(), count = count_.get()](connection& db) {
-            return count->following(db, [&] { return set_running(db, record, now); });
+        [&record, now = now_(), most = records_max_](connection& db) {
+            return inserting(db, most, [&] { return set_running(db, record, now); });
         },
         until);
 }
@@ -238,14 +223,14 @@ task<result<bool>> invocation_log::finish_behind(const faas::invocation_record& 
 task<result<bool>> invocation_log::store(const faas::invocation_record& record, deadline until,
                                          urgency how) {
     return db_.write(
-        [&record, now = now_(), count = count_.get()](connection& db) -> result<bool> {
+        [&record, now = now_(), most = records_max_](connection& db) -> result<bool> {
             if (!is_final(record.status)) {
                 return fail(errc::invalid_argument,
                             "an invocation finishes as succeeded, failed or dead");
             }
-            return count->following(db, [&] { return store_outcome(db, record, now); });
+            return inserting(db, most, [&] { return store_outcome(db, record, now); });
         },
-        until, {.when = how, .is_one_statement = true});
+        until, {.when = how, .undoes_itself = true});
 }
 
 task<result<std::vector<bool>>> invocation_log::ended(std::vector<std::string> job_ids,

@@ -1,19 +1,20 @@
 #pragma once
 
-#include <memory>
-
 #include "embedded/database.h"
 #include "embedded/time_source.h"
 #include "faas/ports.h"
 
 namespace hearth::embedded {
 
-// Invocation records in SQLite, beside the jobs that have none yet. At most records_max: create()
-// answers errc::limit_exceeded beyond, finish() never does, because an outcome must not be lost.
-// Times that a record leaves at 0 are filled in.
+// Invocation records in SQLite, beside the jobs that have none yet. Of more than records_max the
+// oldest that have ended go, some with each new one: expire() alone, which comes now and then,
+// deletes fewer than a fast caller leaves. Times that a record leaves at 0 are filled in.
 class invocation_log final : public faas::invocation_log {
 public:
-    static constexpr std::int64_t records_max_default = 1'000'000;
+    // Some 4 GB of small ones; a day of 115 calls a second.
+    static constexpr std::int64_t records_max_default = 10'000'000;
+    // So many new ones come between two deletions; by so many there may be too many.
+    static constexpr std::int64_t tidied_together = 64;
 
     // `db` outlives this.
     explicit invocation_log(database& db, std::int64_t records_max = records_max_default,
@@ -33,11 +34,8 @@ public:
 private:
     task<result<bool>> store(const faas::invocation_record& record, deadline until, urgency how);
 
-    class record_count;
-
     database& db_;
     std::int64_t records_max_;
-    std::shared_ptr<record_count> count_;  // of the writer's thread
     time_source now_;
 };
 

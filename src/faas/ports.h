@@ -109,7 +109,8 @@ public:
 // Deliveries of one job before it is given up, the first included (docs/architecture.md, "Jobs").
 inline constexpr std::int64_t attempts_max = 3;
 
-// Status and outcome of every invocation, kept for at least a day.
+// Status and outcome of every invocation, kept for at least a day where a limit of the
+// implementation does not come first.
 class invocation_log {
 public:
     virtual ~invocation_log() = default;

@@ -40,7 +40,7 @@ protected:
     task<result<std::int64_t>> insert_behind(std::int64_t id) {
         return database_->write(
             [id](connection& db) { return db.execute("INSERT INTO items VALUES (?1)", id); },
-            soon(), {.when = embedded::urgency::behind, .is_one_statement = true});
+            soon(), {.when = embedded::urgency::behind, .undoes_itself = true});
     }
     std::int64_t count() {
         const auto counted = loop_.run(database_->read(

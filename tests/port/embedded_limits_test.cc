@@ -88,17 +88,60 @@ TEST_F(embedded_limits, a_job_comes_back_by_itself_to_a_poll_of_another_queue_us
     EXPECT_EQ(loop().timers().size(), 0u);  // the alarm rests while nobody waits
 }
 
-TEST_F(embedded_limits, a_full_log_refuses_new_records_but_never_an_outcome) {
-    embedded::invocation_log log(database(), 1);
-    faas::invocation_record record;
-    record.job_id = "job-1";
-    ASSERT_TRUE(loop().run(log.create(record, soon())));
-    record.job_id = "job-2";
-    const auto refused = loop().run(log.create(record, soon()));
-    ASSERT_FALSE(refused);
-    EXPECT_EQ(refused.error().code, errc::limit_exceeded);
-    record.status = faas::invocation_status::succeeded;
-    EXPECT_TRUE(loop().run(log.finish(record, soon())));
+class full_log : public embedded_limits {
+protected:
+    static constexpr std::int64_t records_max = 100;
+
+    void finish_many(int count) {
+        std::vector<test_loop::pending<result<bool>>> finishing;
+        std::vector<faas::invocation_record> records(static_cast<std::size_t>(count));
+        for (int i = 0; i < count; ++i) {
+            auto& each = records[static_cast<std::size_t>(i)];
+            each.job_id = concat("job-", i);
+            each.status = faas::invocation_status::succeeded;
+            finishing.push_back(loop().start(log_.finish_behind(each, soon())));
+        }
+        for (auto& each : finishing) {
+            ASSERT_TRUE(each.get());
+        }
+    }
+    bool has(const std::string& job_id) { return loop().run(log_.get(job_id, soon())).has_value(); }
+    std::int64_t count() {
+        return *loop().run(database().read(
+            [](connection& db) -> result<std::int64_t> {
+                auto rows = db.query("SELECT count(*) FROM invocations");
+                const auto row = rows.step();
+                return row ? result<std::int64_t>(rows.integer(0)) : std::unexpected(row.error());
+            },
+            soon()));
+    }
+
+    embedded::invocation_log log_{database(), records_max};
+};
+
+TEST_F(full_log, forgets_the_oldest_outcomes_and_refuses_nothing) {
+    faas::invocation_record open{.job_id = "open"};
+    open.status = faas::invocation_status::running;
+    ASSERT_TRUE(loop().run(log_.create(open, soon())));
+    finish_many(1'000);
+    EXPECT_LE(count(), records_max + embedded::invocation_log::tidied_together + 1);
+    EXPECT_GE(count(), records_max);
+    EXPECT_FALSE(has("job-0"));
+    EXPECT_TRUE(has("job-999"));
+    EXPECT_TRUE(has("open")) << "it has not ended";
+    open.job_id = "promised";
+    EXPECT_TRUE(loop().run(log_.create(open, soon())));
+}
+
+TEST_F(full_log, counts_only_its_own_records) {
+    embedded::job_queue queue(database());
+    finish_many(10);
+    const int jobs = 2 * static_cast<int>(embedded::invocation_log::tidied_together);
+    for (int i = 0; i < jobs; ++i) {
+        ASSERT_TRUE(loop().run(queue.enqueue(make_job(1'000 + i), soon())));
+    }
+    finish_many(1);
+    EXPECT_EQ(count(), 10);
 }
 
 TEST_F(embedded_limits, expiry_goes_on_past_one_transaction) {
