@@ -31,62 +31,69 @@ task<void> code_sweep::run() {
     }
 }
 
-// The functions are read after the code: whatever is uploaded in between is young.
+// The functions are read after the code, for each part anew: whatever is uploaded in between is
+// young.
 task<result<std::size_t>> code_sweep::sweep(deadline until) {
     ++counts_.runs;
-    auto old = co_await old_code(until);
-    if (!old) {
-        co_return propagate(old);
-    }
-    auto used = co_await code_in_use(until);
-    if (!used) {
-        co_return propagate(used);
-    }
     std::unordered_map<std::string, int> unused;
     std::size_t removed = 0;
     counts_.unused = 0;
-    for (std::string& each : *old) {
-        if (used->contains(each)) {
-            continue;
+    part now;
+    while (!now.ends) {
+        auto next = co_await old_code_after(std::move(now.last), until);
+        if (!next) {
+            co_return propagate(next);
         }
-        ++counts_.unused;
-        const auto known = unused_.find(each);
-        const int looks = known == unused_.end() ? 1 : known->second + 1;
-        if (looks < options_.looks || removed >= options_.removals_max) {
-            unused.emplace(std::move(each), looks);
-            continue;
+        now = std::move(*next);
+        auto used = co_await code_in_use(until);
+        if (!used) {
+            co_return propagate(used);
         }
-        auto gone = co_await remove_if_old(each, until);
-        if (!gone) {
-            co_return propagate(gone);
+        for (std::string& each : now.old) {
+            if (used->contains(each)) {
+                continue;
+            }
+            ++counts_.unused;
+            const auto known = unused_.find(each);
+            const int looks = known == unused_.end() ? 1 : known->second + 1;
+            if (looks < options_.looks || removed >= options_.removals_max) {
+                if (unused.size() < options_.part_max) {
+                    unused.emplace(std::move(each), looks);
+                }
+                continue;
+            }
+            auto gone = co_await remove_if_old(each, until);
+            if (!gone) {
+                co_return propagate(gone);
+            }
+            removed += *gone ? 1 : 0;
+            counts_.removed += *gone ? 1 : 0;
         }
-        removed += *gone ? 1 : 0;
-        counts_.removed += *gone ? 1 : 0;
     }
     unused_ = std::move(unused);
     co_return removed;
 }
 
-task<result<std::vector<std::string>>> code_sweep::old_code(deadline until) {
+task<result<code_sweep::part>> code_sweep::old_code_after(std::string last, deadline until) {
     const epoch_ms stored_before = options_.now() - options_.grace.count();
-    std::vector<std::string> old;
-    std::string last;
-    while (old.size() < unused_max) {
-        auto held = co_await code_.list(last, page_size, until);
+    part found{.old = {}, .last = std::move(last)};
+    while (found.old.size() < options_.part_max) {
+        auto held = co_await code_.list(found.last, page_size, until);
         if (!held) {
             co_return propagate(held);
         }
         if (held->empty()) {
+            found.ends = true;
             break;
         }
-        last = held->back().sha256;
+        found.last = held->back().sha256;
         for (auto& each : *held) {
             if (each.at <= stored_before) {
-                old.push_back(std::move(each.sha256));
+                found.old.push_back(std::move(each.sha256));
             }
         }
     }
-    co_return old;
+    co_return found;
 }
 
 task<result<std::unordered_set<std::string>>> code_sweep::code_in_use(deadline until) {

@@ -21,6 +21,9 @@ struct code_sweep_options {
     int looks = 2;
     milliseconds interval{3'600'000};
     std::size_t removals_max = 1'000;  // of one run; the rest is the next one's
+    // Code that is held against the functions at once, for each of which all are read; and of what
+    // is unused as many as are remembered until the next run.
+    std::size_t part_max = 100'000;
     std::function<epoch_ms()> now = wall_clock_ms;
 };
 
@@ -28,8 +31,6 @@ struct code_sweep_options {
 // twice is removing, and what is uploaded anew is young again. Home ring only.
 class code_sweep {
 public:
-    static constexpr std::size_t unused_max = 100'000;  // that are remembered between runs
-
     struct statistics {
         std::uint64_t runs = 0;
         std::uint64_t failed = 0;   // runs that did not come to their end
@@ -49,7 +50,13 @@ public:
     [[nodiscard]] const statistics& counts() const noexcept { return counts_; }
 
 private:
-    task<result<std::vector<std::string>>> old_code(deadline until);
+    struct part {
+        std::vector<std::string> old;
+        std::string last;  // that was looked at
+        bool ends = false;
+    };
+
+    task<result<part>> old_code_after(std::string last, deadline until);
     task<result<std::unordered_set<std::string>>> code_in_use(deadline until);
     task<result<bool>> remove_if_old(const std::string& sha256, deadline until);
     void note(const result<std::size_t>& swept);

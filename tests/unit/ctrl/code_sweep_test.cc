@@ -1,5 +1,6 @@
 #include "ctrl/code_sweep.h"
 
+#include <algorithm>
 #include <array>
 #include <map>
 
@@ -169,6 +170,23 @@ TEST_F(code_sweep_test, a_run_removes_no_more_than_it_may_and_the_next_goes_on) 
     EXPECT_EQ(removed_by(sweep), 2u);
     EXPECT_EQ(removed_by(sweep), 1u);
     EXPECT_TRUE(held().empty());
+}
+
+TEST_F(code_sweep_test, however_much_code_is_used_what_lies_behind_it_is_found) {
+    std::vector<std::string> hashes;
+    for (int i = 0; i < 510; ++i) {  // more than a page
+        hashes.push_back(store(std::to_string(i)));
+    }
+    std::ranges::sort(hashes);
+    for (std::size_t i = 0; i + 1 < hashes.size(); ++i) {
+        use(std::to_string(i), hashes[i]);
+    }
+    now_ += day.count();
+    auto sweep = make({.part_max = 200});
+    EXPECT_EQ(removed_by(sweep), 0u) << "found for the first time";
+    EXPECT_EQ(removed_by(sweep), 1u);
+    hashes.pop_back();
+    EXPECT_EQ(loop_.run(store_->list("", 1'000, soon()))->size(), hashes.size());
 }
 
 TEST_F(code_sweep_test, two_sweeps_at_once_do_no_harm) {
