@@ -38,6 +38,7 @@ dispatcher::pool& dispatcher::pool_of(const std::shared_ptr<const faas::function
     auto& slot = pools_[{target->id, target->revision}];
     if (slot == nullptr) {
         slot = std::make_unique<pool>(target);
+        slot->retired = retired_.contains(target->id, target->revision);
     }
     return *slot;
 }
@@ -175,6 +176,7 @@ void dispatcher::give(pool& which, warm_sandbox& free_one) {
 }
 
 void dispatcher::retire(std::string_view function_id, std::int64_t current_revision) {
+    retired_.add(function_id, current_revision);
     std::vector<pool*> old;
     for (auto each = pools_.lower_bound({std::string(function_id), 0});
          each != pools_.end() && each->first.first == function_id; ++each) {

@@ -15,6 +15,7 @@
 #include "worker/code_cache.h"
 #include "worker/eviction.h"
 #include "worker/recycling.h"
+#include "worker/retired_revisions.h"
 #include "worker/sandbox.h"
 #include "worker/sandbox_manager.h"
 #include "worker/violations.h"
@@ -145,6 +146,7 @@ private:
     dispatcher_statistics statistics_;
 
     std::map<pool_key, std::unique_ptr<pool>> pools_;
+    retired_revisions retired_;
     std::unordered_map<warm_sandbox*, std::unique_ptr<warm_sandbox>> sandboxes_;
     std::size_t ending_ = 0;
     std::int64_t ending_mb_ = 0;

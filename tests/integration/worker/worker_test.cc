@@ -414,5 +414,21 @@ def handler(event, context):
     });
 }
 
+// A job that was looked up before the update, or a call that was on its way.
+TEST_F(worker_test, a_call_of_a_revision_that_was_retired_before_leaves_no_sandbox_behind) {
+    run([this]() -> task<void> {
+        const auto old = function(counting);
+        const auto fresh = next_revision(old);
+        worker_->retire(old->id, fresh->revision);
+        EXPECT_TRUE(co_await invoke(old));
+        EXPECT_EQ(dispatch().idle(), 0u);
+        EXPECT_TRUE(co_await invoke(fresh));
+        EXPECT_EQ(dispatch().idle(), 1u);
+        worker_->retire(old->id, 0);
+        EXPECT_TRUE(co_await invoke(fresh));
+        EXPECT_EQ(dispatch().idle(), 0u);
+    });
+}
+
 }  // namespace
 }  // namespace hearth::test
