@@ -113,17 +113,20 @@ task<result<std::unordered_set<std::string>>> code_sweep::code_in_use(deadline u
 }
 
 // Looks once more right before: an upload of the same content has renewed it, and its function may
-// refer to it since. What is left is the time of one request.
+// refer to it since. What is left is the time of one request. Where there is no grace, nobody
+// uploads, and a look at a folder's code reads all of the folder.
 task<result<bool>> code_sweep::remove_if_old(const std::string& sha256, deadline until) {
-    const std::string just_before = sha256.substr(0, sha256.size() - 1);
-    auto held = co_await code_.list(just_before, 1, until);
-    if (!held) {
-        co_return propagate(held);
-    }
-    const bool old = !held->empty() && held->front().sha256 == sha256 &&
-                     held->front().at <= options_.now() - options_.grace.count();
-    if (!old) {
-        co_return false;
+    if (options_.grace.count() > 0) {
+        const std::string just_before = sha256.substr(0, sha256.size() - 1);
+        auto held = co_await code_.list(just_before, 1, until);
+        if (!held) {
+            co_return propagate(held);
+        }
+        const bool old = !held->empty() && held->front().sha256 == sha256 &&
+                         held->front().at <= options_.now() - options_.grace.count();
+        if (!old) {
+            co_return false;
+        }
     }
     if (auto gone = co_await code_.remove(sha256, until); !gone) {
         co_return propagate(gone);

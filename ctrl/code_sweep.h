@@ -14,7 +14,7 @@ namespace hearth::ctrl {
 
 struct code_sweep_options {
     // Code that was stored within this time stays: its function may be about to be written. Longer
-    // than an upload takes, clocks that disagree included.
+    // than an upload takes, clocks that disagree included. 0 where none can come meanwhile.
     milliseconds grace{86'400'000};
     // Code goes when so many runs in a row have found it unused. 2: whoever still starts a revision
     // that was replaced has the time between two runs to fetch its code.

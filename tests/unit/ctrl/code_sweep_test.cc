@@ -161,6 +161,19 @@ TEST_F(code_sweep_test, code_that_is_stored_again_right_before_its_removal_stays
     EXPECT_THAT(held(), ElementsAre(hash));
 }
 
+TEST_F(code_sweep_test, without_a_grace_nothing_is_looked_at_twice) {
+    for (const auto* each : {"a", "b", "c"}) {
+        store(each);
+    }
+    auto sweep = make({.grace = milliseconds(0), .looks = 1});
+    int lists = 0;
+    code_.before_list = [&] {
+        ++lists;
+    };
+    EXPECT_EQ(removed_by(sweep), 3u);
+    EXPECT_EQ(lists, 2) << "each reads the whole folder";
+}
+
 TEST_F(code_sweep_test, a_run_removes_no_more_than_it_may_and_the_next_goes_on) {
     for (const auto* each : {"a", "b", "c"}) {
         store(each);
