@@ -3,13 +3,15 @@
 namespace hearth::embedded {
 namespace {
 
+// By the jobs, of which there are few beside the records: IN would read all of these at each start.
 // The steps in this order: what is off the queue must not be made visible, and only what has no job
 // at the end is lost.
 result<recovery_report> recover_now(connection& db, epoch_ms now) {
     recovery_report report;
     auto buried = db.execute(
-        "UPDATE jobs SET state = 2, delivery = NULL WHERE state IN (0, 1) AND job_id IN"
-        " (SELECT job_id FROM invocations WHERE final = 1 AND status = 'DEAD')");
+        "UPDATE jobs SET state = 2, delivery = NULL WHERE state IN (0, 1) AND EXISTS"
+        " (SELECT 1 FROM invocations WHERE invocations.job_id = jobs.job_id AND final = 1"
+        " AND status = 'DEAD')");
     if (!buried) {
         return propagate(buried);
     }
