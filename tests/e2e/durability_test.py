@@ -132,7 +132,7 @@ class KilledServerTest(StandaloneTest):
         self.assertIsNotNone(answer)
         self.assertIn(answer.status, (200, 503), answer)
         # Only root could remove the cgroups, and the server is not; the next start does.
-        eventually(lambda: not processes_of(server.instance), "every sandbox ends")
+        eventually(lambda: not server.leftovers()["processes"], "every sandbox ends")
         again = self.restart(server)
         self.assertEqual(again.client().result(function_id, 0), "rested")
         again.stop()

@@ -256,7 +256,7 @@ class Server:
         if self.process is not None and self.process.poll() is None:
             self.process.kill()
             self.process.wait()
-            eventually(lambda: not processes_of(self.instance), "the end of every sandbox")
+            eventually(lambda: not self.leftovers()["processes"], "the end of every sandbox")
         for path in (self.log_path, self.port_path):
             pathlib.Path(path).unlink(missing_ok=True)
         if self.folder is not None:
