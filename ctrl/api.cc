@@ -117,8 +117,7 @@ http::response job_error(int status, std::string_view code, std::string_view mes
                          const std::string& job_id, const http::request& request) {
     json::writer out;
     out.begin_object();
-    out.key("error");
-    out.begin_object();
+    out.begin_object("error");
     out.member("code", code);
     out.member("message", message);
     out.end_object();
@@ -269,8 +268,7 @@ task<http::response> api::list_functions(http::request& request) {
     }
     json::writer out;
     out.begin_object();
-    out.key("functions");
-    out.begin_array();
+    out.begin_array("functions");
     for (const faas::function& each : page->items) {
         write_function(out, each);
     }

@@ -36,8 +36,7 @@ std::string attributes_body(const std::string& queue_url) {
     json::writer out;
     out.begin_object();
     out.member("QueueUrl", queue_url);
-    out.key("AttributeNames");
-    out.begin_array();
+    out.begin_array("AttributeNames");
     out.value("All");
     out.end_array();
     out.end_object();

@@ -66,6 +66,14 @@ public:
         key(name);
         raw(text);
     }
+    void begin_object(std::string_view name) {
+        key(name);
+        begin_object();
+    }
+    void begin_array(std::string_view name) {
+        key(name);
+        begin_array();
+    }
 
     [[nodiscard]] std::string_view view() const { return {buffer_.GetString(), buffer_.GetSize()}; }
     [[nodiscard]] std::string take() && { return std::string(view()); }

@@ -18,8 +18,7 @@ std::string encode(const function& record) {
     out.member("name", record.name);
     out.member("runtime", record.runtime);
     out.member("handler", record.handler);
-    out.key("handlers");
-    out.begin_array();
+    out.begin_array("handlers");
     for (const auto& each : record.handlers) {
         out.value(each);
     }

@@ -53,8 +53,7 @@ response error_response(int status, std::string_view code, std::string_view mess
                         std::string_view request_id) {
     json::writer out;
     out.begin_object();
-    out.key("error");
-    out.begin_object();
+    out.begin_object("error");
     out.member("code", code);
     out.member("message", message);
     out.end_object();

@@ -132,8 +132,7 @@ private:
         out.begin_object();
         out.member("QueueName", name);
         if (!redrive_policy.empty()) {
-            out.key("Attributes");
-            out.begin_object();
+            out.begin_object("Attributes");
             out.member("RedrivePolicy", redrive_policy);
             out.end_object();
         }

@@ -51,8 +51,7 @@ protected:
         json::writer out;
         out.begin_object();
         if (is_ssm) {
-            out.key("Parameter");
-            out.begin_object();
+            out.begin_object("Parameter");
             out.member("Value", found->second);
             out.end_object();
         } else if (found->second.empty()) {
