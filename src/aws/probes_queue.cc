@@ -18,20 +18,6 @@ std::string name_of(std::string_view queue_url) {
     return std::string(queue_url.substr(queue_url.rfind('/') + 1));
 }
 
-task<result<std::string>> ask(client& sqs, std::string operation, std::string body,
-                              deadline until) {
-    request asked;
-    asked.headers = {{"content-type", "application/x-amz-json-1.0"},
-                     {"x-amz-target", concat("AmazonSQS.", operation)}};
-    asked.operation = std::move(operation);
-    asked.body = std::move(body);
-    auto answer = co_await sqs.call(std::move(asked), until);
-    if (!answer) {
-        co_return propagate(answer);
-    }
-    co_return std::move(answer->body);
-}
-
 std::string attributes_body(const std::string& queue_url) {
     json::writer out;
     out.begin_object();

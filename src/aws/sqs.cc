@@ -68,11 +68,7 @@ bool place_of(simdjson::dom::element entry, std::size_t items, std::size_t& plac
 
 task<result<http::client_response>> sqs::ask(std::string operation, std::string body,
                                              deadline until, milliseconds timeout) {
-    request asked;
-    asked.headers = {{"content-type", "application/x-amz-json-1.0"},
-                     {"x-amz-target", concat("AmazonSQS.", operation)}};
-    asked.operation = std::move(operation);
-    asked.body = std::move(body);
+    auto asked = api_.json_request(std::move(operation), std::move(body));
     asked.attempt_timeout = timeout;
     asked.answer_bytes_max = answer_bytes_max;
     return api_.call(std::move(asked), until);

@@ -9,18 +9,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "aws/secrets_manager.h"
+#include "aws/secrets.h"
 #include "base/json.h"
 #include "tests/unit/aws/services_fixture.h"
 
 namespace hearth::aws {
 namespace {
 
-using http::method;
-using http::response;
-using test::asked_request;
 using test::json_refusal;
-using test::soon;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
