@@ -1,7 +1,6 @@
 #include "worker_server.h"
 
 #include <array>
-#include <csignal>
 #include <memory>
 
 #include <prometheus/text_serializer.h>
@@ -369,8 +368,6 @@ service_probe controller_probe(http::client& web, const worker_program_options& 
 }
 
 result<int> run_worker(const worker_program_options& options, const service_manager& manager) {
-    // Whoever reads the log may leave; a lost line is no reason to end.
-    ::signal(SIGPIPE, SIG_IGN);
     auto ground = lay_groundwork({.name = "worker",
                                   .data_dir = options.data_dir,
                                   .folders = {"unpacked"},
