@@ -101,6 +101,34 @@ private:
     simdjson::dom::element root_;
 };
 
+// Reads an object's members; the first that is missing or of another type is remembered. The
+// document outlives it.
+class member_reader {
+public:
+    explicit member_reader(simdjson::dom::element from) noexcept : from_(from) {}
+
+    std::string text(std::string_view name) { return std::string(take<std::string_view>(name)); }
+    std::int64_t integer(std::string_view name) { return take<std::int64_t>(name); }
+    double number(std::string_view name) { return take<double>(name); }
+    bool flag(std::string_view name) { return take<bool>(name); }
+    simdjson::dom::array array(std::string_view name) { return take<simdjson::dom::array>(name); }
+    // `name` as it was given.
+    [[nodiscard]] std::string_view missing() const noexcept { return missing_; }
+
+private:
+    template <class T>
+    T take(std::string_view name) {
+        T value{};
+        if (from_[name].get(value) != simdjson::SUCCESS && missing_.empty()) {
+            missing_ = name;
+        }
+        return value;
+    }
+
+    simdjson::dom::element from_;
+    std::string_view missing_;
+};
+
 // Checks that `text` is one complete JSON value (RFC 8259: UTF-8, no NaN, depth at most depth_max).
 [[nodiscard]] result<> validate(std::string_view text);
 
