@@ -362,15 +362,7 @@ result<int> run_controller(const controller_options& options, const service_mana
     if (!from) {
         return propagate(from);
     }
-    auto ring = uring::ring::create();
-    if (!ring) {
-        return propagate(ring);
-    }
-    controller_server server(options, manager, *from, **ring);
-    if (auto opened = server.open(); !opened) {
-        return propagate(opened);
-    }
-    return (*ring)->run(server.run());
+    return serve_on_ring<controller_server>(options, manager, *from);
 }
 
 }  // namespace hearth

@@ -376,15 +376,7 @@ result<int> run_worker(const worker_program_options& options, const service_mana
     if (!ground) {
         return propagate(ground);
     }
-    auto ring = uring::ring::create();
-    if (!ring) {
-        return propagate(ring);
-    }
-    worker_server server(options, manager, *ground, **ring);
-    if (auto opened = server.open(); !opened) {
-        return propagate(opened);
-    }
-    return (*ring)->run(server.run());
+    return serve_on_ring<worker_server>(options, manager, *ground);
 }
 
 }  // namespace hearth
