@@ -112,33 +112,19 @@ result<deadline> caller_deadline(const http::request& request, const faas::funct
     return after(milliseconds(timeout_ms));
 }
 
-// An error that a job is behind, which can be asked for.
-http::response job_error(int status, std::string_view code, std::string_view message,
-                         const std::string& job_id, const http::request& request) {
-    json::writer out;
-    out.begin_object();
-    out.key("error");
-    out.begin_object();
-    out.member("code", code);
-    out.member("message", message);
-    out.end_object();
-    out.member("jobId", job_id);
-    out.member("requestId", request.id());
-    out.end_object();
-    return http::response::json(status, std::move(out).take());
-}
-
 http::response timed_out(const std::string& job_id, const http::request& request) {
-    return job_error(504, "deadline_exceeded",
-                     "The caller's deadline passed before the function ended. GET /status/:jobId "
-                     "tells how it ends.",
-                     job_id, request);
+    return http::error_response(
+        504, "deadline_exceeded",
+        "The caller's deadline passed before the function ended. GET /status/:jobId "
+        "tells how it ends.",
+        request.id(), job_id);
 }
 
 http::response worker_lost(const std::string& job_id, const http::request& request) {
-    return job_error(502, "worker_lost",
-                     "The worker was lost while the function ran; what it has done is not known.",
-                     job_id, request);
+    return http::error_response(
+        502, "worker_lost",
+        "The worker was lost while the function ran; what it has done is not known.", request.id(),
+        job_id);
 }
 
 }  // namespace
@@ -269,8 +255,7 @@ task<http::response> api::list_functions(http::request& request) {
     }
     json::writer out;
     out.begin_object();
-    out.key("functions");
-    out.begin_array();
+    out.begin_array("functions");
     for (const faas::function& each : page->items) {
         write_function(out, each);
     }

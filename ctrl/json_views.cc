@@ -10,8 +10,7 @@ void write_times(json::writer& out, epoch_ms created_at, epoch_ms updated_at) {
 
 void write_end(json::writer& out, const faas::outcome& end) {
     if (end.status != faas::invocation_status::succeeded) {
-        out.key("error");
-        out.begin_object();
+        out.begin_object("error");
         out.member("type", end.error_type);
         out.member("message", end.error_message);
         out.member_raw("stackTrace", end.stack_trace_json);

@@ -14,8 +14,7 @@ void retirements::write(json::writer& out, steady_time now) {
     while (!entries_.empty() && now - entries_.front().at > kept_for_) {
         entries_.pop_front();
     }
-    out.key("retired");
-    out.begin_array();
+    out.begin_array("retired");
     for (const entry& each : entries_) {
         out.begin_object();
         out.member("functionId", each.function_id);

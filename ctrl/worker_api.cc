@@ -106,8 +106,7 @@ task<http::response> worker_api::list(http::request& request) {
     const auto all = co_await at_home([&] { return look(); });
     json::writer out;
     out.begin_object();
-    out.key("workers");
-    out.begin_array();
+    out.begin_array("workers");
     for (const auto& each : all) {
         write_worker(out, each);
     }

@@ -78,8 +78,7 @@ std::uint64_t error_count(const measured& of) {
 }
 
 void write_latency(json::writer& out, std::string_view name, const histogram& of) {
-    out.key(name);
-    out.begin_object();
+    out.begin_object(name);
     out.member("min", microseconds_of(of.min()));
     out.member("mean", of.mean() / ns_per_us);
     for (const auto& [label, share] : shares) {
@@ -90,13 +89,11 @@ void write_latency(json::writer& out, std::string_view name, const histogram& of
 }
 
 void write_server(json::writer& out, const report& from) {
-    out.key("server");
-    out.begin_object();
+    out.begin_object("server");
     out.member("coldStarts", from.cold_starts);
     out.member("ringEnters", from.ring_enters);
     out.member("ringSubmissions", from.ring_submissions);
-    out.key("stages");
-    out.begin_array();
+    out.begin_array("stages");
     for (const auto& [name, figures] : from.stages) {
         out.begin_object();
         out.member("name", std::string_view(name));
@@ -190,8 +187,7 @@ std::string to_json(const report& from) {
     out.member("bytesReceived", from.client.bytes_received);
     out.member("notSent", from.client.not_sent);
     out.member("errorCount", error_count(from.client));
-    out.key("errors");
-    out.begin_object();
+    out.begin_object("errors");
     for (const auto& [reason, count] : from.client.errors) {
         out.member(reason, count);
     }

@@ -124,9 +124,8 @@ void append_data(std::string& out, std::string_view body) {
     out += body;
 }
 
-// A call's frames in both directions, written: the call and its event, the end and its result.
-std::uint64_t write_lane_frames() {
-    std::string out;
+// A call and its event.
+void append_call(std::string& out) {
     lane::append(out,
                  lane::invoke{.slot = 1,
                               .event_bytes = static_cast<std::uint32_t>(event.size()),
@@ -134,6 +133,12 @@ std::uint64_t write_lane_frames() {
                               .request_id = function_id},
                  1);
     append_data(out, event);
+}
+
+// A call's frames in both directions, written: the call and its event, the end and its result.
+std::uint64_t write_lane_frames() {
+    std::string out;
+    append_call(out);
     lane::append(out, lane::end{.succeeded = true, .section_bytes = {0, 15, 0, 0}}, 1);
     append_data(out, event);
     return out.size();
@@ -143,13 +148,7 @@ std::uint64_t write_lane_frames() {
 std::uint64_t read_lane_frames() {
     static const std::string frames = [] {
         std::string out;
-        lane::append(out,
-                     lane::invoke{.slot = 1,
-                                  .event_bytes = static_cast<std::uint32_t>(event.size()),
-                                  .job_id = function_id,
-                                  .request_id = function_id},
-                     1);
-        append_data(out, event);
+        append_call(out);
         return out;
     }();
     counting_sink sink;

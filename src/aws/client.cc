@@ -1,9 +1,11 @@
 #include "aws/client.h"
 
 #include <algorithm>
+#include <array>
 #include <cstdlib>
 
 #include "aws/text.h"
+#include "base/check.h"
 #include "base/concat.h"
 #include "base/ids.h"
 #include "base/log.h"
@@ -15,6 +17,19 @@ namespace {
 // AWS refuses signatures that are more than 5 minutes off. Where the error may also mean a wrong
 // key, a smaller difference than this is not the reason.
 constexpr milliseconds clock_difference_min{4 * 60'000};
+
+struct json_protocol {
+    service which;
+    std::string_view content_type;
+    std::string_view target;  // before the operation
+};
+
+constexpr std::array json_protocols{
+    json_protocol{service::sqs, "application/x-amz-json-1.0", "AmazonSQS."},
+    json_protocol{service::dynamodb, "application/x-amz-json-1.0", "DynamoDB_20120810."},
+    json_protocol{service::ssm, "application/x-amz-json-1.1", "AmazonSSM."},
+    json_protocol{service::secrets_manager, "application/x-amz-json-1.1", "secretsmanager."},
+};
 
 bool is_success(const http::client_response& answer) {
     return answer.status >= 200 && answer.status < 300;
@@ -30,6 +45,17 @@ client::client(http::client& transport, credentials_source* keys, const settings
       which_(which),
       where_(from.endpoint_of(which)),
       options_(std::move(options)) {}
+
+request client::json_request(std::string operation, std::string body) const {
+    const auto* how = std::ranges::find(json_protocols, which_, &json_protocol::which);
+    HEARTH_CHECK(how != json_protocols.end(), "this service does not speak AWS JSON");
+    request out;
+    out.headers = {{"content-type", std::string(how->content_type)},
+                   {"x-amz-target", concat(how->target, operation)}};
+    out.operation = std::move(operation);
+    out.body = std::move(body);
+    return out;
+}
 
 task<result<http::client_response>> client::call(request asked, deadline until) {
     ++counts_.calls;

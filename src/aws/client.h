@@ -63,6 +63,8 @@ public:
     // A response has a status from 200 to 299. Errors: see to_error(); errc::unavailable without an
     // answer, deadline_exceeded, cancelled, and what the credentials source says.
     task<result<http::client_response>> call(request asked, deadline until);
+    // A call in AWS JSON, which SQS, DynamoDB, Systems Manager and Secrets Manager speak.
+    [[nodiscard]] request json_request(std::string operation, std::string body) const;
 
     [[nodiscard]] service which() const noexcept { return which_; }
     [[nodiscard]] const settings& configuration() const noexcept { return settings_; }

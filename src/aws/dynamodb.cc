@@ -33,8 +33,7 @@ std::string_view type_name(attribute::type kind) {
 void write_item(json::writer& out, const item& what) {
     out.begin_object();
     for (const auto& [name, value] : what) {
-        out.key(name);
-        out.begin_object();
+        out.begin_object(name);
         out.key(type_name(value.kind()));
         if (value.kind() == attribute::type::flag) {
             out.value(!value.raw().empty());
@@ -81,7 +80,12 @@ void append_items(simdjson::dom::array from, std::vector<item>& into) {
     }
 }
 
-void write_expressions(json::writer& out, const expressions& how) {
+// The end of a request on one table, after what is its own.
+std::string finish(json::writer& out, const expressions& how, const item& start = {}) {
+    if (!start.empty()) {
+        out.key("ExclusiveStartKey");
+        write_item(out, start);
+    }
     const auto write = [&out](std::string_view name, const std::string& text) {
         if (!text.empty()) {
             out.member(name, text);
@@ -92,8 +96,7 @@ void write_expressions(json::writer& out, const expressions& how) {
     write("KeyConditionExpression", how.key_condition);
     write("FilterExpression", how.filter);
     if (!how.names.empty()) {
-        out.key("ExpressionAttributeNames");
-        out.begin_object();
+        out.begin_object("ExpressionAttributeNames");
         for (const auto& [name, meaning] : how.names) {
             out.member(name, meaning);
         }
@@ -103,6 +106,8 @@ void write_expressions(json::writer& out, const expressions& how) {
         out.key("ExpressionAttributeValues");
         write_item(out, how.values);
     }
+    out.end_object();
+    return std::move(out).take();
 }
 
 // {"TableName", `what` (an item), expressions}
@@ -113,7 +118,16 @@ std::string body_with(const std::string& table, std::string_view what, const ite
     out.member("TableName", table);
     out.key(what);
     write_item(out, content);
-    write_expressions(out, how);
+    return finish(out, how);
+}
+
+// {"RequestItems": {table: `requests`}}
+std::string batch_body(const std::string& table, std::string_view requests) {
+    json::writer out;
+    out.begin_object();
+    out.begin_object("RequestItems");
+    out.member_raw(table, requests);
+    out.end_object();
     out.end_object();
     return std::move(out).take();
 }
@@ -128,6 +142,18 @@ task<result<>> without_answer(task<result<http::client_response>> asked) {
 
 std::unexpected<error> not_understood() {
     return fail(errc::protocol, "DynamoDB's answer is not understood");
+}
+
+task<result<json::document>> parsed(task<result<http::client_response>> asked) {
+    auto answer = co_await std::move(asked);
+    if (!answer) {
+        co_return propagate(answer);
+    }
+    auto document = json::document::parse(answer->body);
+    if (!document) {
+        co_return not_understood();
+    }
+    co_return document;
 }
 
 const std::string* raw_value(const item& in, std::string_view name, attribute::type kind) {
@@ -167,11 +193,7 @@ bool item::flag(std::string_view name) const {
 
 task<result<http::client_response>> table::ask(std::string operation, std::string body,
                                                deadline until) {
-    request asked;
-    asked.headers = {{"content-type", "application/x-amz-json-1.0"},
-                     {"x-amz-target", concat("DynamoDB_20120810.", operation)}};
-    asked.operation = std::move(operation);
-    asked.body = std::move(body);
+    auto asked = api_.json_request(std::move(operation), std::move(body));
     asked.answer_bytes_max = answer_bytes_max;
     return api_.call(std::move(asked), until);
 }
@@ -184,16 +206,12 @@ task<result<std::optional<item>>> table::get(item key, deadline until) {
     out.key("Key");
     write_item(out, key);
     out.end_object();
-    auto answer = co_await ask("GetItem", std::move(out).take(), until);
+    auto answer = co_await parsed(ask("GetItem", std::move(out).take(), until));
     if (!answer) {
         co_return propagate(answer);
     }
-    const auto parsed = json::document::parse(answer->body);
-    if (!parsed) {
-        co_return not_understood();
-    }
     simdjson::dom::object found;
-    if (parsed->root()["Item"].get(found) != simdjson::SUCCESS) {
+    if (answer->root()["Item"].get(found) != simdjson::SUCCESS) {
         co_return std::optional<item>();
     }
     co_return std::optional<item>(read_item(found));
@@ -203,35 +221,27 @@ task<result<std::vector<item>>> table::get_all(std::vector<item> keys, std::stri
                                                deadline until) {
     std::vector<item> found;
     for (int round = 1;; ++round) {
-        json::writer out;
-        out.begin_object();
-        out.key("RequestItems");
-        out.begin_object();
-        out.key(name_);
-        out.begin_object();
-        out.member("ConsistentRead", true);
-        out.member("ProjectionExpression", projection);
-        out.key("Keys");
-        out.begin_array();
+        json::writer wanted;
+        wanted.begin_object();
+        wanted.member("ConsistentRead", true);
+        wanted.member("ProjectionExpression", projection);
+        wanted.begin_array("Keys");
         for (const auto& each : keys) {
-            write_item(out, each);
+            write_item(wanted, each);
         }
-        out.end_array();
-        out.end_object();
-        out.end_object();
-        out.end_object();
-        auto answer = co_await ask("BatchGetItem", std::move(out).take(), until);
+        wanted.end_array();
+        wanted.end_object();
+        auto answer = co_await parsed(ask("BatchGetItem", batch_body(name_, wanted.view()), until));
         if (!answer) {
             co_return propagate(answer);
         }
-        const auto parsed = json::document::parse(answer->body);
         simdjson::dom::array list;
-        if (!parsed || parsed->root()["Responses"][name_].get(list) != simdjson::SUCCESS) {
+        if (answer->root()["Responses"][name_].get(list) != simdjson::SUCCESS) {
             co_return not_understood();
         }
         append_items(list, found);
         keys.clear();
-        if (parsed->root()["UnprocessedKeys"][name_]["Keys"].get(list) == simdjson::SUCCESS) {
+        if (answer->root()["UnprocessedKeys"][name_]["Keys"].get(list) == simdjson::SUCCESS) {
             append_items(list, keys);
         }
         if (keys.empty()) {
@@ -256,19 +266,18 @@ task<result<>> table::remove(const item& key, const expressions& how, deadline u
 }
 
 task<result<table::page>> table::ask_page(std::string operation, std::string body, deadline until) {
-    auto answer = co_await ask(std::move(operation), std::move(body), until);
+    auto answer = co_await parsed(ask(std::move(operation), std::move(body), until));
     if (!answer) {
         co_return propagate(answer);
     }
-    const auto parsed = json::document::parse(answer->body);
     simdjson::dom::array items;
-    if (!parsed || parsed->root()["Items"].get(items) != simdjson::SUCCESS) {
+    if (answer->root()["Items"].get(items) != simdjson::SUCCESS) {
         co_return not_understood();
     }
     page out;
     append_items(items, out.items);
     simdjson::dom::object last;
-    if (parsed->root()["LastEvaluatedKey"].get(last) == simdjson::SUCCESS) {
+    if (answer->root()["LastEvaluatedKey"].get(last) == simdjson::SUCCESS) {
         out.next = read_item(last);
     }
     co_return out;
@@ -283,13 +292,7 @@ task<result<table::page>> table::query(const std::string& index, const expressio
         out.member("IndexName", index);
     }
     out.member("Limit", limit);
-    if (!start.empty()) {
-        out.key("ExclusiveStartKey");
-        write_item(out, start);
-    }
-    write_expressions(out, how);
-    out.end_object();
-    return ask_page("Query", std::move(out).take(), until);
+    return ask_page("Query", finish(out, how, start), until);
 }
 
 task<result<table::page>> table::scan(const expressions& how, const item& start, deadline until) {
@@ -297,13 +300,7 @@ task<result<table::page>> table::scan(const expressions& how, const item& start,
     out.begin_object();
     out.member("TableName", name_);
     out.member("ConsistentRead", true);
-    if (!start.empty()) {
-        out.key("ExclusiveStartKey");
-        write_item(out, start);
-    }
-    write_expressions(out, how);
-    out.end_object();
-    return ask_page("Scan", std::move(out).take(), until);
+    return ask_page("Scan", finish(out, how, start), until);
 }
 
 task<result<>> table::remove_all(std::vector<item> keys, deadline until) {
@@ -320,35 +317,25 @@ task<result<>> table::remove_all(std::vector<item> keys, deadline until) {
 
 task<result<>> table::remove_batch(std::vector<item> keys, deadline until) {
     for (int round = 1;; ++round) {
-        json::writer out;
-        out.begin_object();
-        out.key("RequestItems");
-        out.begin_object();
-        out.key(name_);
-        out.begin_array();
+        json::writer requests;
+        requests.begin_array();
         for (const auto& each : keys) {
-            out.begin_object();
-            out.key("DeleteRequest");
-            out.begin_object();
-            out.key("Key");
-            write_item(out, each);
-            out.end_object();
-            out.end_object();
+            requests.begin_object();
+            requests.begin_object("DeleteRequest");
+            requests.key("Key");
+            write_item(requests, each);
+            requests.end_object();
+            requests.end_object();
         }
-        out.end_array();
-        out.end_object();
-        out.end_object();
-        auto answer = co_await ask("BatchWriteItem", std::move(out).take(), until);
+        requests.end_array();
+        auto answer =
+            co_await parsed(ask("BatchWriteItem", batch_body(name_, requests.view()), until));
         if (!answer) {
             co_return propagate(answer);
         }
-        const auto parsed = json::document::parse(answer->body);
-        if (!parsed) {
-            co_return not_understood();
-        }
         keys.clear();
         simdjson::dom::array left;
-        if (parsed->root()["UnprocessedItems"][name_].get(left) == simdjson::SUCCESS) {
+        if (answer->root()["UnprocessedItems"][name_].get(left) == simdjson::SUCCESS) {
             for (const auto each : left) {
                 simdjson::dom::object key;
                 if (each["DeleteRequest"]["Key"].get(key) == simdjson::SUCCESS) {

@@ -88,33 +88,22 @@ result<job_message> decode_job_message(std::string_view body) {
     if (!parsed) {
         return corrupt(parsed.error().message);
     }
-    const auto root = parsed->root();
+    json::member_reader from(parsed->root());
+    const auto version = from.integer("v");
+    const auto bytes = from.integer("eventBytes");
     job_message out;
-    std::int64_t version = 0;
-    std::uint64_t bytes = 0;
-    bool complete = true;
-    const auto read = [&](const char* name, auto& into) {
-        complete = complete && root[name].get(into) == simdjson::SUCCESS;
-    };
-    const auto read_text = [&](const char* name, std::string& into) {
-        std::string_view text;
-        read(name, text);
-        into = text;
-    };
-    read("v", version);
-    read("callerDeadline", out.content.caller_deadline);
-    read("createdAt", out.content.created_at);
-    read("attemptsBefore", out.attempts_before);
-    read("settled", out.settled);
-    read("eventBytes", bytes);
-    read_text("jobId", out.content.job_id);
-    read_text("requestId", out.content.request_id);
-    read_text("functionId", out.content.function_id);
-    read_text("eventBlob", out.event_blob);
-    if (!complete || version != format_version) {
+    out.content.caller_deadline = from.integer("callerDeadline");
+    out.content.created_at = from.integer("createdAt");
+    out.attempts_before = from.integer("attemptsBefore");
+    out.settled = from.flag("settled");
+    out.content.job_id = from.text("jobId");
+    out.content.request_id = from.text("requestId");
+    out.content.function_id = from.text("functionId");
+    out.event_blob = from.text("eventBlob");
+    if (!from.missing().empty() || version != format_version) {
         return corrupt("a field is missing, or another version of Hearth wrote it");
     }
-    if (body.size() - line_end - 1 != bytes || out.attempts_before < 0 ||
+    if (static_cast<std::int64_t>(body.size() - line_end - 1) != bytes || out.attempts_before < 0 ||
         out.attempts_before > attempts_before_max || !is_well_formed_id(out.content.job_id)) {
         return corrupt("its fields do not fit together");
     }

@@ -107,6 +107,9 @@ private:
     };
     using held_map = std::map<std::string, held, std::less<>>;
 
+    static constexpr milliseconds step_time{10'000};  // of what happens behind a caller's back
+
+    [[nodiscard]] static result<> check_visibility(milliseconds visibility);
     [[nodiscard]] static std::unexpected<error> void_receipt();
     task<result<std::vector<faas::job_delivery>>> poll_for(std::size_t max, seconds visibility,
                                                            deadline until);

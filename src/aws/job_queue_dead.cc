@@ -9,8 +9,7 @@
 namespace hearth::aws {
 namespace {
 
-constexpr std::size_t scan_max = 10;       // messages of one receive
-constexpr milliseconds step_time{10'000};  // of what happens behind a caller's back
+constexpr std::size_t scan_max = 10;  // messages of one receive
 constexpr std::size_t settled_max = 1000;
 
 }  // namespace

@@ -21,6 +21,9 @@ namespace hearth::aws {
 // `problem` with what to do about it.
 [[nodiscard]] error with_remedy(error problem, std::string_view right, std::string_view target);
 
+// The answer's body.
+task<result<std::string>> ask(client& api, std::string operation, std::string body, deadline until);
+
 template <class T>
 [[nodiscard]] result<> without_value(const result<T>& from) {
     return from ? result<>{} : result<>(std::unexpected(from.error()));

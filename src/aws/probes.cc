@@ -11,6 +11,16 @@
 
 namespace hearth::aws {
 
+task<result<std::string>> ask(client& api, std::string operation, std::string body,
+                              deadline until) {
+    auto asked = api.json_request(std::move(operation), std::move(body));
+    auto answer = co_await api.call(std::move(asked), until);
+    if (!answer) {
+        co_return propagate(answer);
+    }
+    co_return std::move(answer->body);
+}
+
 error with_remedy(error problem, std::string_view right, std::string_view target) {
     if (problem.code == errc::permission_denied) {
         problem.message += concat("; allow ", right, " on ", target, " (docs/fleet.md, Rights)");

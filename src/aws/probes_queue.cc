@@ -18,26 +18,11 @@ std::string name_of(std::string_view queue_url) {
     return std::string(queue_url.substr(queue_url.rfind('/') + 1));
 }
 
-task<result<std::string>> ask(client& sqs, std::string operation, std::string body,
-                              deadline until) {
-    request asked;
-    asked.headers = {{"content-type", "application/x-amz-json-1.0"},
-                     {"x-amz-target", concat("AmazonSQS.", operation)}};
-    asked.operation = std::move(operation);
-    asked.body = std::move(body);
-    auto answer = co_await sqs.call(std::move(asked), until);
-    if (!answer) {
-        co_return propagate(answer);
-    }
-    co_return std::move(answer->body);
-}
-
 std::string attributes_body(const std::string& queue_url) {
     json::writer out;
     out.begin_object();
     out.member("QueueUrl", queue_url);
-    out.key("AttributeNames");
-    out.begin_array();
+    out.begin_array("AttributeNames");
     out.value("All");
     out.end_array();
     out.end_object();

@@ -136,29 +136,19 @@ result<std::string> judge(const std::string& answer, std::string_view key, bool 
     return concat("key ", key, wants_index ? concat(", index ", function_table::index_name) : "");
 }
 
-task<result<std::string>> ask(client& dynamodb, std::string operation, std::string table_name,
-                              deadline until) {
+std::string named(const std::string& table) {
     json::writer body;
     body.begin_object();
-    body.member("TableName", table_name);
+    body.member("TableName", table);
     body.end_object();
-    request asked;
-    asked.headers = {{"content-type", "application/x-amz-json-1.0"},
-                     {"x-amz-target", concat("DynamoDB_20120810.", operation)}};
-    asked.operation = std::move(operation);
-    asked.body = std::move(body).take();
-    auto answer = co_await dynamodb.call(std::move(asked), until);
-    if (!answer) {
-        co_return propagate(answer);
-    }
-    co_return std::move(answer->body);
+    return std::move(body).take();
 }
 
 // False when nothing else can be learned of this table.
 task<bool> describe(client& dynamodb, std::string table_name, std::string_view key,
                     bool wants_index, std::vector<probe>& lines, deadline until) {
     probe line{std::string(dynamodb_name), table_name, "dynamodb:DescribeTable", {}};
-    auto answer = co_await ask(dynamodb, "DescribeTable", table_name, until);
+    auto answer = co_await ask(dynamodb, "DescribeTable", named(table_name), until);
     if (answer) {
         line.seen = judge(*answer, key, wants_index);
     } else {
@@ -172,7 +162,7 @@ task<bool> describe(client& dynamodb, std::string table_name, std::string_view k
 task<void> look_at_time_to_live(client& dynamodb, std::string table_name, std::vector<probe>& lines,
                                 deadline until) {
     probe line{std::string(dynamodb_name), table_name, "dynamodb:DescribeTimeToLive", {}};
-    auto answer = co_await ask(dynamodb, "DescribeTimeToLive", table_name, until);
+    auto answer = co_await ask(dynamodb, "DescribeTimeToLive", named(table_name), until);
     if (!answer) {
         line.seen = std::unexpected(with_remedy(answer.error(), line.tried, table_name));
     } else {

@@ -4,8 +4,7 @@
 #include <set>
 
 #include "aws/credential_chain.h"
-#include "aws/secrets_manager.h"
-#include "aws/systems_manager.h"
+#include "aws/secrets.h"
 #include "base/concat.h"
 #include "coro/scope.h"
 #include "coro/semaphore.h"
@@ -21,13 +20,8 @@ task<void> fetch_one(semaphore& turns, secret_service service, std::string name,
         into = propagate(turn);
         co_return;
     }
-    if (service == secret_service::ssm) {
-        systems_manager from(ssm);
-        into = co_await from.get_parameter(std::move(name), until);
-    } else {
-        secrets_manager from(secrets);
-        into = co_await from.get_secret(std::move(name), until);
-    }
+    into = service == secret_service::ssm ? co_await get_parameter(ssm, std::move(name), until)
+                                          : co_await get_secret(secrets, std::move(name), until);
     turns.release();
 }
 

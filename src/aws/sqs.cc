@@ -46,8 +46,7 @@ std::string batch_body(const std::string& queue_url, const std::vector<Item>& it
     json::writer out;
     out.begin_object();
     out.member("QueueUrl", queue_url);
-    out.key("Entries");
-    out.begin_array();
+    out.begin_array("Entries");
     for (std::size_t i = 0; i < items.size(); ++i) {
         out.begin_object();
         out.member("Id", concat(i));
@@ -69,11 +68,7 @@ bool place_of(simdjson::dom::element entry, std::size_t items, std::size_t& plac
 
 task<result<http::client_response>> sqs::ask(std::string operation, std::string body,
                                              deadline until, milliseconds timeout) {
-    request asked;
-    asked.headers = {{"content-type", "application/x-amz-json-1.0"},
-                     {"x-amz-target", concat("AmazonSQS.", operation)}};
-    asked.operation = std::move(operation);
-    asked.body = std::move(body);
+    auto asked = api_.json_request(std::move(operation), std::move(body));
     asked.attempt_timeout = timeout;
     asked.answer_bytes_max = answer_bytes_max;
     return api_.call(std::move(asked), until);
@@ -120,8 +115,7 @@ task<result<std::vector<sqs::message>>> sqs::receive(const std::string& queue_ur
     out.member("MaxNumberOfMessages", max);
     out.member("VisibilityTimeout", visibility.count());
     out.member("WaitTimeSeconds", wait.count());
-    out.key("MessageSystemAttributeNames");
-    out.begin_array();
+    out.begin_array("MessageSystemAttributeNames");
     out.value("ApproximateReceiveCount");
     out.end_array();
     out.end_object();
@@ -192,8 +186,7 @@ task<result<sqs::counts>> sqs::measure(const std::string& queue_url, deadline un
     json::writer out;
     out.begin_object();
     out.member("QueueUrl", queue_url);
-    out.key("AttributeNames");
-    out.begin_array();
+    out.begin_array("AttributeNames");
     out.value("ApproximateNumberOfMessages");
     out.value("ApproximateNumberOfMessagesNotVisible");
     out.value("ApproximateNumberOfMessagesDelayed");

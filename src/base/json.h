@@ -66,6 +66,14 @@ public:
         key(name);
         raw(text);
     }
+    void begin_object(std::string_view name) {
+        key(name);
+        begin_object();
+    }
+    void begin_array(std::string_view name) {
+        key(name);
+        begin_array();
+    }
 
     [[nodiscard]] std::string_view view() const { return {buffer_.GetString(), buffer_.GetSize()}; }
     [[nodiscard]] std::string take() && { return std::string(view()); }
@@ -91,6 +99,34 @@ private:
 
     std::unique_ptr<simdjson::dom::parser> parser_;  // values point into it
     simdjson::dom::element root_;
+};
+
+// Reads an object's members; the first that is missing or of another type is remembered. The
+// document outlives it.
+class member_reader {
+public:
+    explicit member_reader(simdjson::dom::element from) noexcept : from_(from) {}
+
+    std::string text(std::string_view name) { return std::string(take<std::string_view>(name)); }
+    std::int64_t integer(std::string_view name) { return take<std::int64_t>(name); }
+    double number(std::string_view name) { return take<double>(name); }
+    bool flag(std::string_view name) { return take<bool>(name); }
+    simdjson::dom::array array(std::string_view name) { return take<simdjson::dom::array>(name); }
+    // `name` as it was given.
+    [[nodiscard]] std::string_view missing() const noexcept { return missing_; }
+
+private:
+    template <class T>
+    T take(std::string_view name) {
+        T value{};
+        if (from_[name].get(value) != simdjson::SUCCESS && missing_.empty()) {
+            missing_ = name;
+        }
+        return value;
+    }
+
+    simdjson::dom::element from_;
+    std::string_view missing_;
 };
 
 // Checks that `text` is one complete JSON value (RFC 8259: UTF-8, no NaN, depth at most depth_max).

@@ -1,6 +1,5 @@
 #include "controller_server.h"
 
-#include <csignal>
 #include <memory>
 
 #include <prometheus/text_serializer.h>
@@ -95,7 +94,9 @@ public:
     task<int> run();
 
 private:
-    void wire();
+    void wire_calls();
+    void wire_upkeep();
+    void wire_api();
     void heard(faas::worker_report report);
     task<void> serve_lanes();
     task<void> shut_down();
@@ -151,11 +152,13 @@ result<> controller_server::open() {
         return propagate(archives);
     }
     archives_ = std::move(*archives);
-    wire();
+    wire_calls();
+    wire_upkeep();
+    wire_api();
     return {};
 }
 
-void controller_server::wire() {
+void controller_server::wire_calls() {
     limiter_ = std::make_unique<redis::rate_limiter>(
         services_->redis(),
         redis::rate_limiter_settings{.limit = options_.rate_limit,
@@ -178,6 +181,10 @@ void controller_server::wire() {
     known_ = std::make_unique<ctrl::registry>(services_->functions(), services_->code(), runner,
                                               *archives_, options_.function_cache_time);
     calls_ = std::make_unique<ctrl::calls>(runner, services_->log(), services_->queue());
+}
+
+// What goes on beside the calls.
+void controller_server::wire_upkeep() {
     dead_letters_ = std::make_unique<worker::dead_letters>(services_->queue(), services_->log(),
                                                            services_->results());
     auto watched = services_->probes();
@@ -201,6 +208,9 @@ void controller_server::wire() {
             *cloudwatch_, aws::backlog_publisher_options{.queue_url = options_.fleet.queue_url},
             [this](deadline until) { return backlog_->per_instance(until); });
     }
+}
+
+void controller_server::wire_api() {
     api_ = std::make_unique<ctrl::api>(
         ctrl::api::parts{.home = home_,
                          .functions = *known_,
@@ -348,21 +358,11 @@ std::string controller_server::unhealthy() {
 }  // namespace
 
 result<int> run_controller(const controller_options& options, const service_manager& manager) {
-    // Whoever reads the log may leave; a lost line is no reason to end.
-    ::signal(SIGPIPE, SIG_IGN);
     auto from = lay_ground(options);
     if (!from) {
         return propagate(from);
     }
-    auto ring = uring::ring::create();
-    if (!ring) {
-        return propagate(ring);
-    }
-    controller_server server(options, manager, *from, **ring);
-    if (auto opened = server.open(); !opened) {
-        return propagate(opened);
-    }
-    return (*ring)->run(server.run());
+    return serve_on_ring<controller_server>(options, manager, *from);
 }
 
 }  // namespace hearth

@@ -35,6 +35,17 @@ void add_seconds(CLI::App& command, const std::string& name, seconds& into,
         ->default_str(std::to_string(into.count()));
 }
 
+// The type of the limits is what --help says of the option.
+template <class Number, class Limit>
+void add_number(CLI::App& command, const std::string& name, Number& into,
+                const std::string& variable, Limit minimum, Limit maximum,
+                const std::string& help) {
+    command.add_option(name, into, help)
+        ->envname(variable)
+        ->check(CLI::Range(minimum, maximum))
+        ->capture_default_str();
+}
+
 void add_zygote_mode(CLI::App& command, sandbox_options& into) {
     using sandbox::zygote_mode;
     std::map<std::string, zygote_mode> modes;
@@ -51,18 +62,12 @@ void add_zygote_mode(CLI::App& command, sandbox_options& into) {
         ->envname("HEARTH_ZYGOTE")
         ->check(CLI::IsMember(std::move(names)))
         ->default_str(std::string(name_of(into.zygote)));
-    command
-        .add_option("--zygote-spares", into.zygote_spares,
-                    "per-function: how many wait for a function that has none yet")
-        ->envname("HEARTH_ZYGOTE_SPARES")
-        ->check(CLI::Range(0U, sandbox::zygote_spares_max))
-        ->capture_default_str();
-    command
-        .add_option("--zygote-functions", into.zygote_functions,
-                    "per-function: functions that have one of their own at most")
-        ->envname("HEARTH_ZYGOTE_FUNCTIONS")
-        ->check(CLI::Range(1U, sandbox::zygote_functions_max))
-        ->capture_default_str();
+    add_number(command, "--zygote-spares", into.zygote_spares, "HEARTH_ZYGOTE_SPARES", 0U,
+               sandbox::zygote_spares_max,
+               "per-function: how many wait for a function that has none yet");
+    add_number(command, "--zygote-functions", into.zygote_functions, "HEARTH_ZYGOTE_FUNCTIONS", 1U,
+               sandbox::zygote_functions_max,
+               "per-function: functions that have one of their own at most");
     command
         .add_option_function<std::uint32_t>(
             "--zygote-idle-seconds",
@@ -75,16 +80,11 @@ void add_zygote_mode(CLI::App& command, sandbox_options& into) {
 
 void add_zygote_options(CLI::App& command, sandbox_options& into) {
     add_zygote_mode(command, into);
-    command
-        .add_option("--zygote-forks", into.zygote_forks,
-                    "Sandboxes after which the Python that they are forked from is replaced")
-        ->envname("HEARTH_ZYGOTE_FORKS")
-        ->check(CLI::Range(1U, sandbox::zygote_forks_max))
-        ->capture_default_str();
-    command.add_option("--zygote-minutes", into.zygote_minutes, "Minutes after which it is")
-        ->envname("HEARTH_ZYGOTE_MINUTES")
-        ->check(CLI::Range(1U, sandbox::zygote_minutes_max))
-        ->capture_default_str();
+    add_number(command, "--zygote-forks", into.zygote_forks, "HEARTH_ZYGOTE_FORKS", 1U,
+               sandbox::zygote_forks_max,
+               "Sandboxes after which the Python that they are forked from is replaced");
+    add_number(command, "--zygote-minutes", into.zygote_minutes, "HEARTH_ZYGOTE_MINUTES", 1U,
+               sandbox::zygote_minutes_max, "Minutes after which it is");
     command
         .add_option("--zygote-modules", into.zygote_modules,
                     "Installed modules to import ahead for all functions, with commas")
@@ -94,6 +94,34 @@ void add_zygote_options(CLI::App& command, sandbox_options& into) {
                     "The same for those of the runtime python-numpy; empty: no such zygote")
         ->envname("HEARTH_NUMPY_MODULES")
         ->capture_default_str();
+}
+
+void add_sandbox_options(CLI::App& command, sandbox_options& into) {
+    add_seconds(command, "--idle-ttl", into.idle_ttl, "HEARTH_IDLE_TTL_SECONDS",
+                "How long a sandbox stays warm without a call");
+    add_seconds(command, "--freeze-after", into.freeze_after, "HEARTH_FREEZE_AFTER_SECONDS",
+                "How long an idle sandbox's processes go on running; 0 never stops them");
+    add_number(command, "--recycle-calls", into.recycle_calls, "HEARTH_RECYCLE_CALLS",
+               std::uint64_t{1}, recycle_calls_max, "Calls after which a sandbox is replaced");
+    add_seconds(command, "--recycle-age", into.recycle_age, "HEARTH_RECYCLE_AGE_SECONDS",
+                "Age at which a sandbox is replaced after its call");
+    add_number(command, "--cpu-floor", into.cpu_floor_millis, "HEARTH_CPU_FLOOR_MILLIS",
+               sandbox::cpu_millis_min, sandbox::cpu_millis_max,
+               "The least CPU that a function may use, in thousandths of a processor; beyond "
+               "it memoryMb / 1769 processors");
+    command
+        .add_option("--parked", into.parked,
+                    "Sandboxes that wait ready for a function; one for each 96 MB of the memory "
+                    "budget, 4 to 192, unless set; 4 where functions share no zygote")
+        ->envname("HEARTH_PARKED")
+        ->check(CLI::Range(0U, sandbox::parked_max));
+    add_number(command, "--shells", into.shells, "HEARTH_SHELLS", 0U, sandbox::shells_max,
+               "Sandboxes that wait ready but for Python");
+    add_zygote_options(command, into);
+    add_number(command, "--slots", into.slots, "HEARTH_SLOTS", 1U, sandbox::slots_max,
+               "Sandboxes that can live at once");
+    command.add_flag("--allow-no-limits", into.allow_no_limits,
+                     "Start even where the kernel cannot limit memory and processes");
 }
 
 }  // namespace
@@ -118,72 +146,21 @@ void add_dev_options(CLI::App& command, dev_options& into) {
                     "Key that callers send; a random one is made and printed when it is missing. "
                     "Others can see an option: prefer the variable")
         ->envname("INFRA_API_KEY");
-    command
-        .add_option("--threads", into.entrance.threads,
-                    "Threads that serve connections, one ring each")
-        ->envname("HEARTH_THREADS")
-        ->check(CLI::Range(1, 64))
-        ->capture_default_str();
+    add_number(command, "--threads", into.entrance.threads, "HEARTH_THREADS", 1, 64,
+               "Threads that serve connections, one ring each");
     command
         .add_option("--memory-budget", into.sandboxes.memory_budget_mb,
                     "For all sandboxes together, in MB [three quarters of the host's]")
         ->envname("HEARTH_MEMORY_BUDGET_MB");
-    command
-        .add_option("--concurrency", into.sandboxes.concurrency_max,
-                    "Sandboxes of one function at most")
-        ->envname("HEARTH_CONCURRENCY")
-        ->check(CLI::Range(1, 1000))
-        ->capture_default_str();
-    command.add_option("--jobs", into.job_concurrency, "Jobs that run at once")
-        ->envname("HEARTH_JOB_CONCURRENCY")
-        ->check(CLI::Range(1, 1000))
-        ->capture_default_str();
-    command
-        .add_option("--rate-limit", into.rate_limit_per_minute,
-                    "Requests per minute and client address; 0 is no limit")
-        ->envname("HEARTH_RATE_LIMIT_PER_MINUTE")
-        ->check(CLI::Range(0, 1'000'000))
-        ->capture_default_str();
+    add_number(command, "--concurrency", into.sandboxes.concurrency_max, "HEARTH_CONCURRENCY", 1,
+               1000, "Sandboxes of one function at most");
+    add_number(command, "--jobs", into.job_concurrency, "HEARTH_JOB_CONCURRENCY", 1, 1000,
+               "Jobs that run at once");
+    add_number(command, "--rate-limit", into.rate_limit_per_minute, "HEARTH_RATE_LIMIT_PER_MINUTE",
+               0, 1'000'000, "Requests per minute and client address; 0 is no limit");
     add_seconds(command, "--grace", into.grace, "HEARTH_GRACE_SECONDS",
                 "How long running calls may finish after SIGTERM");
-    add_seconds(command, "--idle-ttl", into.sandboxes.idle_ttl, "HEARTH_IDLE_TTL_SECONDS",
-                "How long a sandbox stays warm without a call");
-    add_seconds(command, "--freeze-after", into.sandboxes.freeze_after,
-                "HEARTH_FREEZE_AFTER_SECONDS",
-                "How long an idle sandbox's processes go on running; 0 never stops them");
-    command
-        .add_option("--recycle-calls", into.sandboxes.recycle_calls,
-                    "Calls after which a sandbox is replaced")
-        ->envname("HEARTH_RECYCLE_CALLS")
-        ->check(CLI::Range(std::uint64_t{1}, recycle_calls_max))
-        ->capture_default_str();
-    add_seconds(command, "--recycle-age", into.sandboxes.recycle_age, "HEARTH_RECYCLE_AGE_SECONDS",
-                "Age at which a sandbox is replaced after its call");
-    command
-        .add_option("--cpu-floor", into.sandboxes.cpu_floor_millis,
-                    "The least CPU that a function may use, in thousandths of a processor; beyond "
-                    "it memoryMb / 1769 processors")
-        ->envname("HEARTH_CPU_FLOOR_MILLIS")
-        ->check(CLI::Range(sandbox::cpu_millis_min, sandbox::cpu_millis_max))
-        ->capture_default_str();
-    command
-        .add_option("--parked", into.sandboxes.parked,
-                    "Sandboxes that wait ready for a function; one for each 96 MB of the memory "
-                    "budget, 4 to 192, unless set; 4 where functions share no zygote")
-        ->envname("HEARTH_PARKED")
-        ->check(CLI::Range(0U, sandbox::parked_max));
-    command
-        .add_option("--shells", into.sandboxes.shells, "Sandboxes that wait ready but for Python")
-        ->envname("HEARTH_SHELLS")
-        ->check(CLI::Range(0U, sandbox::shells_max))
-        ->capture_default_str();
-    add_zygote_options(command, into.sandboxes);
-    command.add_option("--slots", into.sandboxes.slots, "Sandboxes that can live at once")
-        ->envname("HEARTH_SLOTS")
-        ->check(CLI::Range(1U, sandbox::slots_max))
-        ->capture_default_str();
-    command.add_flag("--allow-no-limits", into.sandboxes.allow_no_limits,
-                     "Start even where the kernel cannot limit memory and processes");
+    add_sandbox_options(command, into.sandboxes);
     command.add_option("--log-level", into.log_level, "debug, info, warning or error")
         ->envname("HEARTH_LOG_LEVEL")
         ->check(CLI::IsMember(log_level_names()))

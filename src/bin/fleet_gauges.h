@@ -3,10 +3,8 @@
 #include <cstdint>
 #include <optional>
 
-#include <prometheus/gauge.h>
-#include <prometheus/registry.h>
-
 #include "backlog_meter.h"
+#include "base/gauges.h"
 #include "ctrl/code_sweep.h"
 #include "ctrl/lane_hub.h"
 #include "ctrl/lane_invoker.h"
@@ -21,9 +19,9 @@
 namespace hearth {
 
 // Gauges of the fleet's own parts, read off them when /metrics is asked for (docs/operations.md).
-class fleet_gauges {
+class fleet_gauges : gauges {
 public:
-    explicit fleet_gauges(prometheus::Registry& registry) : registry_(registry) {}
+    explicit fleet_gauges(prometheus::Registry& registry) : gauges(registry) {}
 
     void set_workers(const ctrl::worker_registry::totals& sum);
     // What could not be read is NaN, never what it was before. `age`: of the last depth.
@@ -35,12 +33,6 @@ public:
     void set_rate_limit(const redis::rate_limiter& limiter);
     void set_heartbeats(const worker::heartbeat::statistics& counts);
     void set_lane_records(const worker::lane_recorder_statistics& counts);
-
-private:
-    void set(const char* name, const char* help, double value,
-             const prometheus::Labels& labels = {});
-
-    prometheus::Registry& registry_;
 };
 
 }  // namespace hearth

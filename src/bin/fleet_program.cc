@@ -1,6 +1,8 @@
 #include "fleet_program.h"
 
+#include <csignal>
 #include <cstdio>
+#include <optional>
 
 #include <CLI/CLI.hpp>
 
@@ -32,13 +34,11 @@ void note(const result<>& sent) {
     }
 }
 
-}  // namespace
-
-std::optional<int> read_command_line(int argc, char** argv, const char* program,
-                                     const char* summary, const std::string& settings_help,
+// An exit status when there is nothing more to do: --help, --version, a mistake, which it has told.
+std::optional<int> read_command_line(const fleet_program& program, int argc, char** argv,
                                      fleet_command& into) {
-    CLI::App app(summary, program);
-    app.set_version_flag("--version", concat(program, " " HEARTH_VERSION));
+    CLI::App app(program.summary, program.name);
+    app.set_version_flag("--version", concat(program.name, " " HEARTH_VERSION));
     auto* file = app.add_option("--env-file", into.settings.file,
                                 "File of settings; the environment goes before it")
                      ->type_name("FILE")
@@ -46,7 +46,7 @@ std::optional<int> read_command_line(int argc, char** argv, const char* program,
     app.add_flag("--check-config", into.check_config,
                  "Print every setting and where it is from, ask each service, and end: 0 when all "
                  "is well");
-    app.footer(settings_help +
+    app.footer(program.settings_help +
                "\nSIGTERM drains and ends; SIGUSR1 writes the tree of waiting tasks to the log.\n"
                "docs/fleet.md has the whole story.");
     try {
@@ -56,6 +56,24 @@ std::optional<int> read_command_line(int argc, char** argv, const char* program,
     }
     into.settings.file_required = file->count() > 0;
     return std::nullopt;
+}
+
+}  // namespace
+
+int run_fleet_program(const fleet_program& program, int argc, char** argv) {
+    fleet_command command;
+    if (const auto ended = read_command_line(program, argc, argv, command)) {
+        return *ended;
+    }
+    // Whoever reads the log may leave; a lost line is no reason to end.
+    ::signal(SIGPIPE, SIG_IGN);
+    auto manager = service_manager::from_environment();
+    const auto status = manager ? program.run(command, *manager) : result<int>(propagate(manager));
+    if (!status) {
+        std::fprintf(stderr, "%s: %s\n", program.name, status.error().message.c_str());
+        return 1;
+    }
+    return *status;
 }
 
 result<int> check_config(const fleet_options& options, const settings& values,

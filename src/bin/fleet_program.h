@@ -19,12 +19,16 @@ struct fleet_command {
     bool check_config = false;
 };
 
-// Reads the command line; an exit status when there is nothing more to do (--help, --version, a
-// mistake, which it has told).
-[[nodiscard]] std::optional<int> read_command_line(int argc, char** argv, const char* program,
-                                                   const char* summary,
-                                                   const std::string& settings_help,
-                                                   fleet_command& into);
+struct fleet_program {
+    const char* name;
+    const char* summary;
+    std::string settings_help;
+    // What it does when the command line asks for more than --help: the exit status.
+    std::function<result<int>(const fleet_command&, const service_manager&)> run;
+};
+
+// The whole of a main. What goes wrong it tells on stderr.
+[[nodiscard]] int run_fleet_program(const fleet_program& program, int argc, char** argv);
 
 // --check-config: the settings with their sources, then every service, asked. `more` gives further
 // probes; then every right that `rights` says. 0 when all is well, 1 otherwise.

@@ -3,9 +3,8 @@
 #include <array>
 #include <utility>
 
-#include <prometheus/gauge.h>
-
 #include "base/concat.h"
+#include "base/gauges.h"
 #include "base/log.h"
 #include "net/tls.h"
 
@@ -195,28 +194,24 @@ task<result<>> fleet_services::probe_redis(deadline until) {
 }
 
 void fleet_services::refresh_gauges(prometheus::Registry& metrics) const {
-    const auto set = [&](const char* name, const char* help, std::uint64_t value,
-                         const prometheus::Labels& labels) {
-        prometheus::BuildGauge().Name(name).Help(help).Register(metrics).Add(labels).Set(
-            static_cast<double>(value));
-    };
+    gauges out(metrics);
     for (const auto* each : {&sqs_, &s3_, &dynamodb_}) {
         const prometheus::Labels service{
             {"service", std::string(aws::signing_name(each->which()))}};
         const auto& counts = each->counts();
-        set("hearth_aws_calls", "Calls of AWS's services", counts.calls, service);
-        set("hearth_aws_call_errors", "Those that ended in an error", counts.failed, service);
-        set("hearth_aws_retries", "Requests that were made again", counts.retries, service);
-        set("hearth_aws_throttled", "Answers that asked for less", counts.throttled, service);
+        out.set("hearth_aws_calls", "Calls of AWS's services", counts.calls, service);
+        out.set("hearth_aws_call_errors", "Those that ended in an error", counts.failed, service);
+        out.set("hearth_aws_retries", "Requests that were made again", counts.retries, service);
+        out.set("hearth_aws_throttled", "Answers that asked for less", counts.throttled, service);
     }
     const auto& redis = redis_.counts();
-    set("hearth_redis_up", "1 while commands and subscriptions are connected",
-        results_.is_up() ? 1 : 0, {});
-    set("hearth_redis_commands", "Commands sent to Redis", redis.commands, {});
-    set("hearth_redis_command_errors", "Those without a reply", redis.command_errors, {});
-    set("hearth_redis_connections_lost", "Connections that ended unasked", redis.lost, {});
-    set("hearth_result_waiters", "Callers that wait for a result over Redis", results_.waiting(),
-        {});
+    out.set("hearth_redis_up", "1 while commands and subscriptions are connected",
+            results_.is_up() ? 1 : 0);
+    out.set("hearth_redis_commands", "Commands sent to Redis", redis.commands);
+    out.set("hearth_redis_command_errors", "Those without a reply", redis.command_errors);
+    out.set("hearth_redis_connections_lost", "Connections that ended unasked", redis.lost);
+    out.set("hearth_result_waiters", "Callers that wait for a result over Redis",
+            results_.waiting());
 }
 
 }  // namespace hearth

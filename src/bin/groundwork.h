@@ -9,6 +9,7 @@
 #include "entrance.h"
 #include "sandbox/client.h"
 #include "sandbox_options.h"
+#include "uring/ring.h"
 #include "uring/signals.h"
 
 namespace hearth {
@@ -42,5 +43,19 @@ struct groundwork_plan {
 
 // The signals that a program hears. While there is one thread.
 [[nodiscard]] result<uring::signal_watch> hear_signals();
+
+// A server of these parts and its home ring, until it has stopped: the exit status.
+template <class Server, class... Parts>
+[[nodiscard]] result<int> serve_on_ring(Parts&... parts) {
+    auto ring = uring::ring::create();
+    if (!ring) {
+        return propagate(ring);
+    }
+    Server server(parts..., **ring);
+    if (auto opened = server.open(); !opened) {
+        return propagate(opened);
+    }
+    return (*ring)->run(server.run());
+}
 
 }  // namespace hearth

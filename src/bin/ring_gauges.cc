@@ -2,18 +2,9 @@
 
 namespace hearth {
 
-ring_gauges::ring_gauges(prometheus::Registry& registry) : registry_(registry) {}
-
-void ring_gauges::set(const char* name, const char* help, double value,
-                      const prometheus::Labels& labels) {
-    // Registering a name again gives the family that is there.
-    prometheus::BuildGauge().Name(name).Help(help).Register(registry_).Add(labels).Set(value);
-}
-
 void ring_gauges::add(const shard::load& load) {
     const auto count = [](std::uint64_t& into, std::uint64_t from) {
-        into += from;
-        return static_cast<double>(into);
+        return into += from;
     };
     auto& ring = sum_.ring;
     set("hearth_coroutine_frames_live", "Coroutine frames alive",
@@ -46,35 +37,26 @@ void ring_gauges::add(const shard::load& load) {
 
 void ring_gauges::set_jobs(const faas::job_queue::depth& depth,
                            const worker::intake_statistics& jobs) {
-    constexpr auto number = [](auto value) {
-        return static_cast<double>(value);
-    };
-    const char* depth_help = "Jobs by where they stand";
-    set("hearth_jobs", depth_help, number(depth.visible), {{"state", "visible"}});
-    set("hearth_jobs", depth_help, number(depth.in_flight), {{"state", "in_flight"}});
-    set("hearth_jobs", depth_help, number(depth.dead), {{"state", "dead"}});
+    set_each("hearth_jobs", "Jobs by where they stand", "state",
+             {{"visible", depth.visible}, {"in_flight", depth.in_flight}, {"dead", depth.dead}});
     set_job_events(jobs);
 }
 
 void ring_gauges::set_job_events(const worker::intake_statistics& jobs) {
-    constexpr auto number = [](auto value) {
-        return static_cast<double>(value);
-    };
-    const char* events_help = "What became of deliveries since the start";
-    set("hearth_job_events", events_help, number(jobs.received), {{"event", "received"}});
-    set("hearth_job_events", events_help, number(jobs.succeeded), {{"event", "succeeded"}});
-    set("hearth_job_events", events_help, number(jobs.retried), {{"event", "retried"}});
-    set("hearth_job_events", events_help, number(jobs.dead), {{"event", "dead"}});
-    set("hearth_job_events", events_help, number(jobs.duplicates), {{"event", "duplicate"}});
-    set("hearth_job_events", events_help, number(jobs.errors), {{"event", "error"}});
+    set_each("hearth_job_events", "What became of deliveries since the start", "event",
+             {{"received", jobs.received},
+              {"succeeded", jobs.succeeded},
+              {"retried", jobs.retried},
+              {"dead", jobs.dead},
+              {"duplicate", jobs.duplicates},
+              {"error", jobs.errors}});
 }
 
 void ring_gauges::set_calls(const ctrl::calls_statistics& calls, std::size_t live) {
-    set("hearth_calls_live", "Synchronous calls, recording included", static_cast<double>(live));
-    set("hearth_calls_abandoned", "Calls whose caller's deadline passed first",
-        static_cast<double>(calls.abandoned));
+    set("hearth_calls_live", "Synchronous calls, recording included", live);
+    set("hearth_calls_abandoned", "Calls whose caller's deadline passed first", calls.abandoned);
     set("hearth_records_lost", "Outcomes of synchronous calls that were not recorded",
-        static_cast<double>(calls.records_lost));
+        calls.records_lost);
 }
 
 }  // namespace hearth

@@ -1,8 +1,6 @@
 #pragma once
 
-#include <prometheus/gauge.h>
-#include <prometheus/registry.h>
-
+#include "base/gauges.h"
 #include "ctrl/calls.h"
 #include "faas/ports.h"
 #include "shard.h"
@@ -12,9 +10,9 @@ namespace hearth {
 
 // Gauges that are read off the running parts when /metrics is asked for: the rings' own counters
 // summed over all threads, the job queue, calls.
-class ring_gauges {
+class ring_gauges : gauges {
 public:
-    explicit ring_gauges(prometheus::Registry& registry);
+    explicit ring_gauges(prometheus::Registry& registry) : gauges(registry) {}
 
     void begin() noexcept { sum_ = {}; }
     void add(const shard::load& load);
@@ -23,10 +21,6 @@ public:
     void set_calls(const ctrl::calls_statistics& calls, std::size_t live);
 
 private:
-    void set(const char* name, const char* help, double value,
-             const prometheus::Labels& labels = {});
-
-    prometheus::Registry& registry_;
     shard::load sum_;
 };
 

@@ -1,7 +1,6 @@
 #include "worker_server.h"
 
 #include <array>
-#include <csignal>
 #include <memory>
 
 #include <prometheus/text_serializer.h>
@@ -369,8 +368,6 @@ service_probe controller_probe(http::client& web, const worker_program_options& 
 }
 
 result<int> run_worker(const worker_program_options& options, const service_manager& manager) {
-    // Whoever reads the log may leave; a lost line is no reason to end.
-    ::signal(SIGPIPE, SIG_IGN);
     auto ground = lay_groundwork({.name = "worker",
                                   .data_dir = options.data_dir,
                                   .folders = {"unpacked"},
@@ -379,15 +376,7 @@ result<int> run_worker(const worker_program_options& options, const service_mana
     if (!ground) {
         return propagate(ground);
     }
-    auto ring = uring::ring::create();
-    if (!ring) {
-        return propagate(ring);
-    }
-    worker_server server(options, manager, *ground, **ring);
-    if (auto opened = server.open(); !opened) {
-        return propagate(opened);
-    }
-    return (*ring)->run(server.run());
+    return serve_on_ring<worker_server>(options, manager, *ground);
 }
 
 }  // namespace hearth

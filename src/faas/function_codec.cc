@@ -18,8 +18,7 @@ std::string encode(const function& record) {
     out.member("name", record.name);
     out.member("runtime", record.runtime);
     out.member("handler", record.handler);
-    out.key("handlers");
-    out.begin_array();
+    out.begin_array("handlers");
     for (const auto& each : record.handlers) {
         out.value(each);
     }
@@ -54,47 +53,36 @@ result<function> decode_function(std::string_view text) {
     if (!parsed) {
         return corrupt(parsed.error().message);
     }
-    const auto root = parsed->root();
+    json::member_reader from(parsed->root());
+    const auto version = from.integer("v");
     function out;
-    std::string_view missing;
-    const auto read = [&](const char* name, auto& into) {
-        if (root[name].get(into) != simdjson::SUCCESS) {
-            missing = name;
-        }
-    };
-    const auto read_text = [&](const char* name, std::string& into) {
-        std::string_view value;
-        read(name, value);
-        into = value;
-    };
-    std::int64_t version = 0;
-    bool is_zip = false;
-    read("v", version);
-    read_text("id", out.id);
-    read_text("name", out.name);
-    read_text("runtime", out.runtime);
-    read_text("handler", out.handler);
-    read("memoryMb", out.memory_mb);
-    read("timeoutMs", out.timeout_ms);
-    read("isZip", is_zip);
-    read_text("codeFile", out.code_file);
-    read_text("codeSha256", out.code_sha256);
-    read("codeSize", out.code_size);
-    read("revision", out.revision);
-    read("createdAt", out.created_at);
-    read("updatedAt", out.updated_at);
-    out.kind = is_zip ? code_kind::zip : code_kind::python_file;
-    simdjson::dom::array list;
-    read("handlers", list);
-    for (const auto each : list) {
+    out.id = from.text("id");
+    out.name = from.text("name");
+    out.runtime = from.text("runtime");
+    out.handler = from.text("handler");
+    out.memory_mb = from.integer("memoryMb");
+    out.timeout_ms = from.integer("timeoutMs");
+    out.kind = from.flag("isZip") ? code_kind::zip : code_kind::python_file;
+    out.code_file = from.text("codeFile");
+    out.code_sha256 = from.text("codeSha256");
+    out.code_size = from.integer("codeSize");
+    out.revision = from.integer("revision");
+    out.created_at = from.integer("createdAt");
+    out.updated_at = from.integer("updatedAt");
+    const auto handlers = from.array("handlers");
+    const auto variables = from.array("env");
+    if (!from.missing().empty() || version != format_version) {
+        return corrupt(from.missing().empty() ? "another version of Hearth wrote it"
+                                              : from.missing());
+    }
+    for (const auto each : handlers) {
         std::string_view name;
         if (each.get(name) != simdjson::SUCCESS) {
             return corrupt("a handler is no text");
         }
         out.handlers.emplace_back(name);
     }
-    read("env", list);
-    for (const auto each : list) {
+    for (const auto each : variables) {
         std::string_view name;
         std::string_view value;
         if (each.at(0).get(name) != simdjson::SUCCESS ||
@@ -102,9 +90,6 @@ result<function> decode_function(std::string_view text) {
             return corrupt("a variable is no pair of texts");
         }
         out.env.emplace_back(name, value);
-    }
-    if (!missing.empty() || version != format_version) {
-        return corrupt(missing.empty() ? "another version of Hearth wrote it" : missing);
     }
     return out;
 }

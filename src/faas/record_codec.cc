@@ -8,31 +8,6 @@ namespace {
 
 constexpr std::int64_t format_version = 1;
 
-// Reads one object's members; the first that is missing or of another type is remembered.
-class reader {
-public:
-    explicit reader(simdjson::dom::element from) noexcept : from_(from) {}
-
-    std::string text(std::string_view name) { return std::string(take<std::string_view>(name)); }
-    std::int64_t integer(std::string_view name) { return take<std::int64_t>(name); }
-    double number(std::string_view name) { return take<double>(name); }
-    bool flag(std::string_view name) { return take<bool>(name); }
-    [[nodiscard]] std::string_view missing() const noexcept { return missing_; }
-
-private:
-    template <class T>
-    T take(std::string_view name) {
-        T value{};
-        if (from_[name].get(value) != simdjson::SUCCESS && missing_.empty()) {
-            missing_ = name;
-        }
-        return value;
-    }
-
-    simdjson::dom::element from_;
-    std::string_view missing_;
-};
-
 std::unexpected<error> corrupt(std::string_view what) {
     return fail(errc::corrupt, concat("a stored invocation record is damaged: ", what));
 }
@@ -89,7 +64,7 @@ result<invocation_record> decode_record(std::string_view text) {
     if (!parsed) {
         return corrupt(parsed.error().message);
     }
-    reader from(parsed->root());
+    json::member_reader from(parsed->root());
     if (from.integer("v") != format_version) {
         return corrupt("its format is unknown; is another version of Hearth at work?");
     }

@@ -52,8 +52,7 @@ std::string to_json(const worker_report& report) {
     for (const auto& [name, member] : numbers) {
         out.member(name, report.*member);
     }
-    out.key("warmFunctions");
-    out.begin_array();
+    out.begin_array("warmFunctions");
     for (std::size_t i = 0; i < report.warm_functions.size() && i < warm_functions_max; ++i) {
         out.value(report.warm_functions[i]);
     }

@@ -50,14 +50,16 @@ int status_of(errc code) noexcept {
 }
 
 response error_response(int status, std::string_view code, std::string_view message,
-                        std::string_view request_id) {
+                        std::string_view request_id, std::string_view job_id) {
     json::writer out;
     out.begin_object();
-    out.key("error");
-    out.begin_object();
+    out.begin_object("error");
     out.member("code", code);
     out.member("message", message);
     out.end_object();
+    if (!job_id.empty()) {
+        out.member("jobId", job_id);
+    }
     out.member("requestId", request_id);
     out.end_object();
     return response::json(status, std::move(out).take());

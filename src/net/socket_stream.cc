@@ -8,7 +8,6 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 
 #include "net/address.h"
 #include "uring/operation.h"
@@ -19,7 +18,8 @@ namespace {
 constexpr std::size_t parts_inline = 8;           // more need a heap array
 constexpr std::size_t parts_per_send_max = 1024;  // UIO_MAXIOV of the kernel
 
-// Drops the first `count` bytes of the parts; true while some are left.
+}  // namespace
+
 bool drop_front(std::span<iovec>& parts, std::size_t count) {
     while (!parts.empty() && count >= parts.front().iov_len) {
         count -= parts.front().iov_len;
@@ -31,8 +31,6 @@ bool drop_front(std::span<iovec>& parts, std::size_t count) {
     }
     return !parts.empty();
 }
-
-}  // namespace
 
 socket_stream::socket_stream(unique_fd fd, std::string peer)
     : fd_(std::move(fd)), receiver_(uring::ring::current(), fd_.get()), peer_(std::move(peer)) {

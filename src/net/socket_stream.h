@@ -1,7 +1,11 @@
 #pragma once
 
+#include <cstddef>
 #include <memory>
+#include <span>
 #include <string>
+
+#include <sys/uio.h>
 
 #include "base/unique_fd.h"
 #include "coro/gate.h"
@@ -9,6 +13,9 @@
 #include "uring/multishot.h"
 
 namespace hearth::net {
+
+// Drops the first `count` bytes of what is yet to be sent; true while some are left.
+bool drop_front(std::span<iovec>& parts, std::size_t count);
 
 // A connected stream socket, TCP or Unix: multishot receive into the ring's buffers, gathered
 // sends.

@@ -6,25 +6,13 @@
 
 #include <sys/socket.h>
 
+#include "net/socket_stream.h"
 #include "uring/operation.h"
 
 namespace hearth::worker {
 namespace {
 
 constexpr std::size_t first_read_bytes = 4096;  // most answers fit, so that one receive is enough
-
-// Drops the first `count` bytes of the parts; true while some are left.
-bool drop_front(std::span<iovec>& parts, std::size_t count) {
-    while (!parts.empty() && count >= parts.front().iov_len) {
-        count -= parts.front().iov_len;
-        parts = parts.subspan(1);
-    }
-    if (!parts.empty()) {
-        parts.front().iov_base = static_cast<char*>(parts.front().iov_base) + count;
-        parts.front().iov_len -= count;
-    }
-    return !parts.empty();
-}
 
 }  // namespace
 
@@ -33,7 +21,7 @@ task<result<>> control_stream::send(std::string_view head, std::string_view body
                                 {const_cast<char*>(body.data()), body.size()}}};
     std::span<iovec> unsent(parts);
     auto taken = send_at_once(unsent);
-    while (taken && drop_front(unsent, *taken)) {
+    while (taken && net::drop_front(unsent, *taken)) {
         taken = co_await uring::send_message(socket_.get(), unsent, until);
     }
     if (!taken) {

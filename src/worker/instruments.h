@@ -3,7 +3,6 @@
 #include <array>
 
 #include <prometheus/counter.h>
-#include <prometheus/gauge.h>
 #include <prometheus/histogram.h>
 #include <prometheus/registry.h>
 
@@ -29,33 +28,13 @@ public:
     void refresh(const dispatcher& dispatch, const made_ahead& ahead, std::size_t code_bytes);
 
 private:
+    prometheus::Registry& registry_;
     prometheus::Counter& succeeded_;
     prometheus::Counter& failed_;
     prometheus::Counter& refused_;
     prometheus::Counter& cold_starts_;
     prometheus::Histogram& duration_;
     prometheus::Histogram& init_;
-    prometheus::Gauge& idle_;
-    prometheus::Gauge& frozen_;
-    prometheus::Gauge& busy_;
-    prometheus::Gauge& parked_;
-    prometheus::Gauge& shells_;
-    prometheus::Gauge& zygotes_;
-    prometheus::Gauge& waiting_;
-    prometheus::Gauge& memory_;
-    prometheus::Gauge& code_bytes_;
-    prometheus::Gauge& started_;
-    prometheus::Gauge& start_failures_;
-    prometheus::Gauge& crash_looping_;
-    prometheus::Gauge& crash_loop_refusals_;
-    prometheus::Gauge& evicted_;
-    prometheus::Gauge& expired_;
-    prometheus::Gauge& discarded_;
-    prometheus::Gauge& retired_;
-    prometheus::Gauge& recycled_;
-    prometheus::Gauge& strays_;
-    prometheus::Gauge& freezes_;
-    prometheus::Gauge& thaws_;
     std::array<prometheus::Counter*, static_cast<std::size_t>(faas::failure_kind_last) + 1>
         failures_;
     std::array<prometheus::Counter*, violation_count> violations_;

@@ -4,10 +4,9 @@
 import json
 import math
 
-from harness import ServerTest, main, zip_of
+from harness import ECHO, ServerTest, main, zip_of
 
 PAYLOAD_BYTES_MAX = 6 << 20
-ECHO = "def handler(event, context):\n    return event\n"
 
 
 def returning(expression):

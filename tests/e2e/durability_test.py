@@ -7,12 +7,9 @@ import signal
 import threading
 import time
 
-from harness import Background, StandaloneTest, eventually, main
+from harness import BUSY, ECHO, SLEEP, Background, StandaloneTest, eventually, main
 from server import instance_of, processes_of, reap_orphans, sandboxd_of
 
-ECHO = "def handler(event, context):\n    return event\n"
-SLEEP = "import time\ndef handler(event, context):\n    time.sleep(event)\n    return 'rested'\n"
-BUSY = 'hearth_sandboxes{state="busy"}'
 FINAL = ("SUCCEEDED", "FAILED", "DEAD")
 
 
@@ -93,24 +90,24 @@ class KilledServerTest(StandaloneTest):
         self.assertEqual(client.result(function_id, 0), "rested")
         again.stop()
 
-    def test_nothing_runs_on_after_a_kill(self):
+    def make_busy_server(self):
+        """A server with calls that will not end by themselves, and their function."""
         server = self.make_server().start()
         client = server.client()
         function_id = client.upload(SLEEP)
         for _ in range(4):
             Background(lambda: ignoring_failures(lambda: client.try_run(function_id, 600)))
         eventually(lambda: client.metrics()[BUSY] >= 2, "calls run")
+        return server, function_id
+
+    def test_nothing_runs_on_after_a_kill(self):
+        server, _ = self.make_busy_server()
         self.assertGreaterEqual(len(processes_of(server.instance)), 3)
         server.kill()
         server.check_nothing_left()
 
     def test_nothing_is_left_when_both_processes_are_killed_and_the_server_restarts(self):
-        server = self.make_server().start()
-        client = server.client()
-        function_id = client.upload(SLEEP)
-        for _ in range(4):
-            Background(lambda: ignoring_failures(lambda: client.try_run(function_id, 600)))
-        eventually(lambda: client.metrics()[BUSY] >= 2, "calls run")
+        server, function_id = self.make_busy_server()
         sandboxd = sandboxd_of(server.instance)
         server.signal(signal.SIGSTOP)  # so that neither can clean up behind the other
         os.kill(sandboxd, signal.SIGKILL)

@@ -24,6 +24,21 @@ START_WAIT_S = 60
 STOP_WAIT_S = 90
 HEARTBEAT_MS = 200
 
+# Functions that several tests upload.
+HELLO = """
+def handler(event, context):
+    return {"hello": event["name"]}
+"""
+# Ends when it is told to, by its event.
+SLEEPER = """
+import time
+
+def handler(event, context):
+    time.sleep(event["seconds"])
+    return "slept"
+"""
+ASYNC = {"x-async": "true"}
+
 
 def program(name):
     return str(pathlib.Path(binary()).parent / name)

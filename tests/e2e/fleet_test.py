@@ -3,23 +3,8 @@
 
 import signal
 
-from fleet import FleetTest, Worker, stop_in_order
+from fleet import ASYNC, HELLO, SLEEPER, FleetTest, Worker, stop_in_order
 from harness import Background, eventually, in_parallel, main
-
-HELLO = """
-def handler(event, context):
-    return {"hello": event["name"]}
-"""
-# Ends when it is told to, by its event.
-SLEEPER = """
-import time
-
-def handler(event, context):
-    time.sleep(event["seconds"])
-    return "slept"
-"""
-ASYNC = {"x-async": "true"}
-
 
 class ACallOfAFleet(FleetTest):
     def setUp(self):

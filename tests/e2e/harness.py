@@ -8,6 +8,11 @@ import unittest
 from client import Client, REQUEST_WAIT_S, Response, form, zip_of  # noqa: F401  (for the tests)
 from server import Server, eventually  # noqa: F401
 
+# Functions that many tests upload.
+ECHO = "def handler(event, context):\n    return event\n"
+SLEEP = "import time\ndef handler(event, context):\n    time.sleep(event)\n    return 'rested'\n"
+BUSY = 'hearth_sandboxes{state="busy"}'
+
 
 class ServerTest(unittest.TestCase):
     """One server for all tests of the class; it must end cleanly and leave nothing."""

@@ -1,10 +1,8 @@
 #!/usr/bin/python3
 """Jobs: accepted with 202, run at least once, their status always answerable."""
 
-from harness import ServerTest, eventually, in_parallel, main
+from harness import ECHO, SLEEP, ServerTest, eventually, in_parallel, main
 
-ECHO = "def handler(event, context):\n    return event\n"
-SLEEP = "import time\ndef handler(event, context):\n    time.sleep(event)\n    return 'rested'\n"
 PAYLOAD_BYTES_MAX = 256 << 10
 ORDER = ["QUEUED", "RUNNING", "SUCCEEDED"]
 

@@ -8,25 +8,9 @@ import socket
 import stat
 import subprocess
 
-from fleet import Controller, FleetTest, stop_in_order
-from harness import Background, eventually, in_parallel, main
+from fleet import ASYNC, HELLO, SLEEPER, Controller, FleetTest, stop_in_order
+from harness import ECHO, Background, eventually, in_parallel, main
 
-HELLO = """
-def handler(event, context):
-    return {"hello": event["name"]}
-"""
-SLEEPER = """
-import time
-
-def handler(event, context):
-    time.sleep(event["seconds"])
-    return "slept"
-"""
-ECHO = """
-def handler(event, context):
-    return event
-"""
-ASYNC = {"x-async": "true"}
 LARGE = 5_000_000
 
 

@@ -6,11 +6,10 @@ import selectors
 import socket
 import time
 
-from harness import Response, ServerTest, StandaloneTest, eventually, main
+from harness import SLEEP, Response, ServerTest, StandaloneTest, eventually, main
 
 FUNCTION_QUEUE_MAX = 100
 HOST_QUEUE_MAX = 1000
-SLEEP = "import time\ndef handler(event, context):\n    time.sleep(event)\n    return 'rested'\n"
 WAITING = "hearth_invocations_waiting"
 ANSWERS_WAIT_S = 60
 

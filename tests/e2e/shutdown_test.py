@@ -6,12 +6,8 @@ import json
 import signal
 import threading
 
-from harness import Background, StandaloneTest, eventually, main
+from harness import BUSY, ECHO, SLEEP, Background, StandaloneTest, eventually, main
 from server import sandboxd_of
-
-ECHO = "def handler(event, context):\n    return event\n"
-SLEEP = "import time\ndef handler(event, context):\n    time.sleep(event)\n    return 'rested'\n"
-BUSY = 'hearth_sandboxes{state="busy"}'
 
 
 class Load:

@@ -5,9 +5,7 @@ import json
 import re
 import signal
 
-from harness import Background, ServerTest, eventually, main
-
-SLEEP = "import time\ndef handler(event, context):\n    time.sleep(event)\n    return 'rested'\n"
+from harness import SLEEP, Background, ServerTest, eventually, main
 
 
 class SignalTest(ServerTest):

@@ -4,11 +4,9 @@
 import json
 import re
 
-from harness import ServerTest, eventually, in_parallel, main
+from harness import ECHO, SLEEP, ServerTest, eventually, in_parallel, main
 from server import read_text
 
-ECHO = "def handler(event, context):\n    return event\n"
-SLEEP = "import time\ndef handler(event, context):\n    time.sleep(event)\n    return 'rested'\n"
 # Connections are spread by a hash of their ports: this many miss a thread once in 2^39.
 CONNECTIONS = 40
 

@@ -9,9 +9,7 @@ import ssl
 import subprocess
 import tempfile
 
-from harness import REQUEST_WAIT_S, StandaloneTest, in_parallel, main
-
-ECHO = "def handler(event, context):\n    return event\n"
+from harness import ECHO, REQUEST_WAIT_S, StandaloneTest, in_parallel, main
 
 
 def make_certificate(folder):

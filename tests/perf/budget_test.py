@@ -21,10 +21,9 @@ sys.dont_write_bytecode = True
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "tests" / "e2e"), str(ROOT / "bench")]
 import measure  # noqa: E402
-from harness import StandaloneTest  # noqa: E402
+from harness import ECHO, StandaloneTest  # noqa: E402
 from server import API_KEY  # noqa: E402
 
-ECHO = "def handler(event, context):\n    return event\n"
 WARM_UP = 200
 CALLS = 500
 CLIENTS = 16

@@ -213,8 +213,7 @@ TEST(containment, foreign_architectures_are_killed) {
             {{"probe.py", probe_module},
              {"main.py", concat("from probe import *\ndef handler(event, context):\n", body)}});
         sandbox_host host;
-        auto sandbox = host.create(code);
-        ASSERT_TRUE(sandbox->init(default_parameters()).is(frame_type::ready));
+        auto sandbox = host.start(code);
         EXPECT_TRUE(sandbox->invoke("null").ended());
         const auto exited = host.await_exit(*sandbox);
         EXPECT_EQ(exited.kind, exit_kind::signal);
@@ -269,10 +268,8 @@ TEST(containment, files_and_shared_memory_of_one_sandbox_are_not_in_another) {
                                 "    open('/tmp/mine', 'w'); open('/dev/shm/mine', 'w')\n"
                                 "    return seen\n"}});
     sandbox_host host;
-    auto first = host.create(code);
-    auto second = host.create(code);
-    ASSERT_TRUE(first->init(default_parameters()).is(frame_type::ready));
-    ASSERT_TRUE(second->init(default_parameters()).is(frame_type::ready));
+    auto first = host.start(code);
+    auto second = host.start(code);
     EXPECT_EQ(first->invoke("null").payload, "[]");
     EXPECT_EQ(second->invoke("null").payload, "[]");
     first->close_stream();

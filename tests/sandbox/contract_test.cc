@@ -100,8 +100,7 @@ TEST(contract, a_sandbox_is_warm_and_keeps_its_state_between_invocations) {
         {{"main.py",
           "n = 0\ndef handler(event, context):\n    global n\n    n += 1\n    return n"}});
     sandbox_host host;
-    auto sandbox = host.create(code);
-    ASSERT_TRUE(sandbox->init(default_parameters()).is(frame_type::ready));
+    auto sandbox = host.start(code);
     EXPECT_EQ(sandbox->invoke("null").payload, "1");
     EXPECT_EQ(sandbox->invoke("null").payload, "2");
     sandbox->close_stream();
@@ -198,8 +197,7 @@ TEST(contract, errors_of_an_invocation_are_typed_and_the_sandbox_stays_usable) {
     sandbox_host host;
     create_packet wanted;
     wanted.memory_mb = 512;
-    auto sandbox = host.create(code, wanted);
-    ASSERT_TRUE(sandbox->init(default_parameters()).is(frame_type::ready));
+    auto sandbox = host.start(code, wanted);
     for (std::size_t i = 0; i < cases.size(); ++i) {
         const auto got = sandbox->invoke(std::to_string(i));
         EXPECT_TRUE(got.is(frame_type::error)) << cases[i].source;

@@ -49,8 +49,7 @@ def handler(event, context):
 TEST(gauges, threads_processes_files_and_time_of_a_sandbox_are_seen_from_outside) {
     const code_directory code({{"main.py", starting}});
     sandbox_host host;
-    auto sandbox = host.create(code);
-    ASSERT_TRUE(sandbox->init(default_parameters()).is(frame_type::ready));
+    auto sandbox = host.start(code);
     const gauges& shown = sandbox->shown;
     EXPECT_EQ(shown.read(gauge::tasks), 2U) << "init and Python";
     EXPECT_EQ(shown.read(gauge::processes), 2U);
@@ -74,8 +73,7 @@ TEST(gauges, threads_processes_files_and_time_of_a_sandbox_are_seen_from_outside
 TEST(gauges, a_frozen_sandbox_answers_once_it_is_thawed) {
     const code_directory code({{"main.py", starting}});
     sandbox_host host;
-    auto sandbox = host.create(code);
-    ASSERT_TRUE(sandbox->init(default_parameters()).is(frame_type::ready));
+    auto sandbox = host.start(code);
     for (int i = 0; i < 20; ++i) {
         ASSERT_TRUE(sandbox->shown.set_frozen(true));
         ASSERT_TRUE(sandbox->shown.set_frozen(false));
@@ -86,8 +84,7 @@ TEST(gauges, a_frozen_sandbox_answers_once_it_is_thawed) {
 TEST(gauges, a_frozen_sandbox_can_be_killed_and_thaws_no_more) {
     const code_directory code({{"main.py", starting}});
     sandbox_host host;
-    auto sandbox = host.create(code);
-    ASSERT_TRUE(sandbox->init(default_parameters()).is(frame_type::ready));
+    auto sandbox = host.start(code);
     ASSERT_TRUE(sandbox->shown.set_frozen(true));
     host.kill(*sandbox);
     EXPECT_EQ(host.await_exit(*sandbox).killed_on_request, 1);
@@ -104,8 +101,7 @@ TEST(gauges, a_slot_is_not_frozen_for_the_one_that_comes_after) {
     options.parked = 0;
     sandbox_host host(options);
     for (int i = 0; i < 3; ++i) {
-        auto sandbox = host.create(code);
-        ASSERT_TRUE(sandbox->init(default_parameters()).is(frame_type::ready));
+        auto sandbox = host.start(code);
         ASSERT_TRUE(sandbox->invoke("1").is(frame_type::result));
         ASSERT_TRUE(sandbox->shown.set_frozen(true));
         host.kill(*sandbox);

@@ -299,6 +299,13 @@ std::unique_ptr<test_sandbox> sandbox_host::create(const code_directory& code,
     return made;
 }
 
+std::unique_ptr<test_sandbox> sandbox_host::start(const code_directory& code,
+                                                  create_packet wanted) {
+    auto made = create(code, wanted);
+    EXPECT_TRUE(made->init(default_parameters()).is(frame_type::ready));
+    return made;
+}
+
 received_event sandbox_host::next_event() {
     for (;;) {
         await_readable(client_->descriptor());

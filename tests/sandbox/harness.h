@@ -102,7 +102,9 @@ public:
 
     // Sends a create request and waits for created; fails the test on anything else.
     std::unique_ptr<test_sandbox> create(const code_directory& code, create_packet wanted = {});
-    // The same, for whatever event answers it.
+    // The same, and its function is imported: it takes calls.
+    std::unique_ptr<test_sandbox> start(const code_directory& code, create_packet wanted = {});
+    // As create(), for whatever event answers it.
     event try_create(const code_directory& code, std::unique_ptr<test_sandbox>& out,
                      create_packet wanted = {});
     // Waits for this sandbox's exited packet; others that arrive meanwhile are kept.

@@ -79,8 +79,7 @@ TEST(life_cycle, killing_sandboxd_kills_every_sandbox_and_a_restart_removes_what
     const auto options = default_options();
     {
         sandbox_host host(options);
-        auto sandbox = host.create(code);
-        ASSERT_TRUE(sandbox->init(default_parameters()).is(frame_type::ready));
+        auto sandbox = host.start(code);
         ASSERT_EQ(::kill(host.control().process(), SIGKILL), 0);
         EXPECT_TRUE(sandbox->receive().ended());
         await_end(sandbox->init_pid());
@@ -120,8 +119,7 @@ TEST(life_cycle, signals_to_the_process_group_do_not_end_sandboxd) {
     for (const int signal : {SIGINT, SIGTERM, SIGHUP}) {
         ASSERT_EQ(::kill(host.control().process(), signal), 0);
     }
-    auto sandbox = host.create(code);
-    EXPECT_TRUE(sandbox->init(default_parameters()).is(frame_type::ready));
+    auto sandbox = host.start(code);
     sandbox->close_stream();
     host.disconnect();
 }
@@ -157,8 +155,7 @@ TEST(life_cycle, when_every_slot_is_taken_a_create_fails_until_one_is_free) {
     EXPECT_EQ(text_of(std::get<create_failed_packet>(refused).stage), "slots");
     host.kill(*first);
     (void)host.await_exit(*first);
-    auto fourth = host.create(code);
-    EXPECT_TRUE(fourth->init(default_parameters()).is(frame_type::ready));
+    auto fourth = host.start(code);
     fourth->close_stream();
     second->close_stream();
 }
@@ -214,8 +211,7 @@ TEST(life_cycle, a_runtime_directory_inside_tmp_works) {
     {
         const code_directory code(idle_function);
         sandbox_host host(options);
-        auto sandbox = host.create(code);
-        EXPECT_TRUE(sandbox->init(default_parameters()).is(frame_type::ready));
+        auto sandbox = host.start(code);
         sandbox->close_stream();
         host.disconnect();
     }

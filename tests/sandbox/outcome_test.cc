@@ -22,8 +22,7 @@ ending end_by(const std::string& body, create_packet wanted = {}) {
                                 "def handler(event, context):\n    " +
                                     body + "\n"}});
     sandbox_host host;
-    auto sandbox = host.create(code, wanted);
-    EXPECT_TRUE(sandbox->init(default_parameters()).is(frame_type::ready));
+    auto sandbox = host.start(code, wanted);
     ending end;
     end.last = sandbox->invoke("null");
     end.exited = host.await_exit(*sandbox);
@@ -77,8 +76,7 @@ TEST(outcome, an_endless_loop_ends_by_a_kill_packet) {
                                 "def handler(event, context):\n    print('go')\n    ",
                                 body, "\n")}});
         sandbox_host host;
-        auto sandbox = host.create(code);
-        ASSERT_TRUE(sandbox->init(default_parameters()).is(frame_type::ready));
+        auto sandbox = host.start(code);
         sandbox->send_invoke("null");
         host.kill(*sandbox);
         const auto exited = host.await_exit(*sandbox);
@@ -97,8 +95,7 @@ TEST(outcome, a_gigabyte_of_output_arrives_and_so_does_the_result) {
                                 "    for _ in range(1024): sys.stdout.write(block)\n"
                                 "    return 'done'\n"}});
     sandbox_host host;
-    auto sandbox = host.create(code);
-    ASSERT_TRUE(sandbox->init(default_parameters()).is(frame_type::ready));
+    auto sandbox = host.start(code);
     EXPECT_EQ(sandbox->invoke("null").payload, "\"done\"");
     sandbox->close_stream();
     (void)sandbox->output().finish();
@@ -115,10 +112,8 @@ TEST(outcome, a_memory_bomb_kills_only_its_sandbox_and_is_told_as_such) {
                                 "    while True: kept.append(bytearray(b'x') * (8 << 20))\n"}});
     const code_directory calm({{"main.py", "def handler(event, context): return 'calm'"}});
     sandbox_host host;
-    auto other = host.create(calm);
-    ASSERT_TRUE(other->init(default_parameters()).is(frame_type::ready));
-    auto sandbox = host.create(bomb);
-    ASSERT_TRUE(sandbox->init(default_parameters()).is(frame_type::ready));
+    auto other = host.start(calm);
+    auto sandbox = host.start(bomb);
     EXPECT_TRUE(sandbox->invoke("null").ended());
     const auto exited = host.await_exit(*sandbox);
     EXPECT_EQ(exited.kind, exit_kind::signal);
@@ -180,10 +175,8 @@ TEST(outcome, a_sandbox_full_of_processes_leaves_others_theirs) {
                                 "        pass\n"
                                 "    return n\n"}});
     sandbox_host host;
-    auto full = host.create(code);
-    auto other = host.create(code);
-    ASSERT_TRUE(full->init(default_parameters()).is(frame_type::ready));
-    ASSERT_TRUE(other->init(default_parameters()).is(frame_type::ready));
+    auto full = host.start(code);
+    auto other = host.start(code);
     EXPECT_NE(full->invoke("1000").payload, "1000");
     EXPECT_EQ(other->invoke("40").payload, "40");
     full->close_stream();
@@ -205,8 +198,7 @@ TEST(outcome, a_sandbox_gets_no_more_of_a_processor_than_its_share) {
     }
     create_packet wanted;
     wanted.cpu_millis = 200;
-    auto sandbox = host.create(code, wanted);
-    ASSERT_TRUE(sandbox->init(default_parameters()).is(frame_type::ready));
+    auto sandbox = host.start(code, wanted);
     EXPECT_EQ(sandbox->invoke("null").payload, "true");
     host.kill(*sandbox);
     EXPECT_GE(host.await_exit(*sandbox).cpu_usec, 200'000U);
@@ -221,8 +213,7 @@ TEST(outcome, the_high_water_mark_can_be_read_while_the_sandbox_lives) {
                                 "def handler(event, context):\n"
                                 "    return len(bytearray(b'x') * (50 << 20))\n"}});
     sandbox_host host;
-    auto sandbox = host.create(code);
-    ASSERT_TRUE(sandbox->init(default_parameters()).is(frame_type::ready));
+    auto sandbox = host.start(code);
     ASSERT_TRUE(sandbox->invoke("null").is(frame_type::result));
     EXPECT_GT(sandbox->shown.read(gauge::memory_peak), 50ULL << 20);
     sandbox->close_stream();
@@ -236,8 +227,7 @@ TEST(outcome, garbage_on_the_control_stream_is_refused_by_the_frame_check) {
                                 "    os.write(3, b'\\xff' * 64)\n"
                                 "    threading.Event().wait()\n"}});
     sandbox_host host;
-    auto sandbox = host.create(code);
-    ASSERT_TRUE(sandbox->init(default_parameters()).is(frame_type::ready));
+    auto sandbox = host.start(code);
     sandbox->send_invoke("null");
     frame_header_bytes bytes{};
     ASSERT_EQ(::read(sandbox->stream(), bytes.data(), bytes.size()),
@@ -254,8 +244,7 @@ TEST(outcome, a_process_that_outlives_its_invocation_dies_with_the_sandbox) {
                                 "    subprocess.Popen(['sleep', '1000'], start_new_session=True)\n"
                                 "    return 1\n"}});
     sandbox_host host;
-    auto sandbox = host.create(code);
-    ASSERT_TRUE(sandbox->init(default_parameters()).is(frame_type::ready));
+    auto sandbox = host.start(code);
     EXPECT_EQ(sandbox->invoke("null").payload, "1");
     sandbox->close_stream();
     EXPECT_EQ(host.await_exit(*sandbox).value, 0);

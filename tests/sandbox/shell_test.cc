@@ -77,8 +77,7 @@ TEST(shell, its_function_has_the_memory_limit_of_the_request_and_read_only_code)
     host.await_shells(1);
     create_packet wanted;
     wanted.memory_mb = 64;
-    auto small = host.create(code, wanted);
-    ASSERT_TRUE(small->init(default_parameters()).is(frame_type::ready));
+    auto small = host.start(code, wanted);
     EXPECT_EQ(small->invoke("1").payload, "[30,1048576]");
     EXPECT_TRUE(small->invoke("100").ended());
     const auto exited = host.await_exit(*small);

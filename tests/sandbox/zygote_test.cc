@@ -218,8 +218,7 @@ TEST(zygote, an_idle_fork_gives_back_pages_and_answers_as_before) {
                                 "    calls += 1\n"
                                 "    return calls\n"}});
     sandbox_host host(zygote_options());
-    auto sandbox = host.create(code);
-    ASSERT_TRUE(sandbox->init(default_parameters()).is(frame_type::ready));
+    auto sandbox = host.start(code);
     EXPECT_EQ(sandbox->invoke("null").payload, "1");
     const pid_t python = children_of(sandbox->init_pid()).at(0);
     const auto busy = private_bytes_of_zygote_memory(python);
@@ -235,8 +234,7 @@ TEST(zygote, an_idle_fork_gives_back_pages_and_answers_as_before) {
 TEST(zygote, a_fork_copies_the_pages_of_a_first_call_before_it_is_called) {
     const code_directory code({{"main.py", "def handler(event, context): return 1"}});
     sandbox_host host(zygote_options());
-    auto called = host.create(code);
-    ASSERT_TRUE(called->init(default_parameters()).is(frame_type::ready));
+    auto called = host.start(code);
     EXPECT_EQ(called->invoke("null").payload, "1");
     const auto bytes_of = [](const auto& sandbox) {
         return private_bytes_of_zygote_memory(children_of(sandbox->init_pid()).at(0));
@@ -265,8 +263,7 @@ TEST(zygote, a_module_of_the_function_wins_over_one_that_was_imported_ahead) {
                                {"uuid.py", "MINE = 1"},
                                {"csv/__init__.py", "MINE = 2"}});
     sandbox_host host(zygote_options());
-    auto sandbox = host.create(code);
-    ASSERT_TRUE(sandbox->init(default_parameters()).is(frame_type::ready));
+    auto sandbox = host.start(code);
     EXPECT_EQ(sandbox->invoke("null").payload, R"([1,2,"/usr/lib/python3.11/decimal.py"])");
     sandbox->close_stream();
 }
@@ -295,8 +292,7 @@ TEST(zygote, one_that_dies_is_replaced_and_its_sandboxes_live_on) {
     ASSERT_EQ(zygotes.size(), 1U);
     ASSERT_EQ(::kill(zygotes[0], SIGKILL), 0);
     await_end(zygotes[0]);
-    auto meanwhile = host.create(code);
-    EXPECT_TRUE(meanwhile->init(default_parameters()).is(frame_type::ready));
+    auto meanwhile = host.start(code);
     host.await_next_zygote();
     auto after = host.create(code);
     EXPECT_EQ(after->created.way, start_way::zygote);
@@ -322,8 +318,7 @@ TEST(zygote, one_that_stopped_answering_costs_a_sandbox_its_start_but_nothing_el
     const received_event next = host.next_event();
     ASSERT_TRUE(std::holds_alternative<create_failed_packet>(next.what));
     ASSERT_EQ(::kill(zygotes[0], SIGCONT), 0);
-    auto sandbox = host.create(code);
-    EXPECT_TRUE(sandbox->init(default_parameters()).is(frame_type::ready));
+    auto sandbox = host.start(code);
     sandbox->close_stream();
     host.disconnect();
 }

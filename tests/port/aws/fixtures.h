@@ -35,6 +35,20 @@ namespace hearth::test {
         .value();
 }
 
+// Of CreateTable, beside the name and the billing mode.
+inline constexpr std::string_view functions_table = R"("AttributeDefinitions":[
+    {"AttributeName":"id","AttributeType":"S"},
+    {"AttributeName":"kind","AttributeType":"S"},
+    {"AttributeName":"created","AttributeType":"S"}],
+    "KeySchema":[{"AttributeName":"id","KeyType":"HASH"}],
+    "GlobalSecondaryIndexes":[{"IndexName":"by_creation","KeySchema":[
+    {"AttributeName":"kind","KeyType":"HASH"},
+    {"AttributeName":"created","KeyType":"RANGE"}],
+    "Projection":{"ProjectionType":"ALL"}}])";
+inline constexpr std::string_view invocations_table = R"("AttributeDefinitions":[
+    {"AttributeName":"job_id","AttributeType":"S"}],
+    "KeySchema":[{"AttributeName":"job_id","KeyType":"HASH"}])";
+
 // What all have: credentials, and calls that must succeed.
 class aws_fixture : public http_fixture {
 public:
@@ -45,11 +59,8 @@ public:
         HEARTH_CHECK(answer.has_value(), answer ? "" : answer.error().message);
         return std::move(answer->body);
     }
-    std::string ask_json(aws::client& of, std::string_view target, std::string body) {
-        return ask(of, {.operation = std::string(target),
-                        .headers = {{"content-type", "application/x-amz-json-1.0"},
-                                    {"x-amz-target", std::string(target)}},
-                        .body = std::move(body)});
+    std::string ask_json(aws::client& of, std::string operation, std::string body) {
+        return ask(of, of.json_request(std::move(operation), std::move(body)));
     }
 
 protected:
@@ -132,13 +143,12 @@ private:
         out.begin_object();
         out.member("QueueName", name);
         if (!redrive_policy.empty()) {
-            out.key("Attributes");
-            out.begin_object();
+            out.begin_object("Attributes");
             out.member("RedrivePolicy", redrive_policy);
             out.end_object();
         }
         out.end_object();
-        const auto answer = ask_json(*sqs_, "AmazonSQS.CreateQueue", std::move(out).take());
+        const auto answer = ask_json(*sqs_, "CreateQueue", std::move(out).take());
         return std::string(
             json::document::parse(answer).value().root()["QueueUrl"].get_string().value());
     }
@@ -155,17 +165,15 @@ private:
 // A DynamoDB table of its own.
 class aws_table_base : public aws_fixture {
 protected:
-    // `definition`: members of CreateTable beside the name.
     std::string make_table(std::string_view definition) {
         dynamodb_.emplace(transport(), &keys_, settings_at(stand_in::shared(kind::dynamodb).url()),
                           aws::service::dynamodb);
         const auto name = concat("table-", make_uuid());
-        ask_json(*dynamodb_, "DynamoDB_20120810.CreateTable",
+        ask_json(*dynamodb_, "CreateTable",
                  concat(R"({"TableName":")", name, R"(","BillingMode":"PAY_PER_REQUEST",)",
                         definition, "}"));
         // A table is made behind the answer.
-        while (!ask_json(*dynamodb_, "DynamoDB_20120810.DescribeTable",
-                         concat(R"({"TableName":")", name, R"("})"))
+        while (!ask_json(*dynamodb_, "DescribeTable", concat(R"({"TableName":")", name, R"("})"))
                     .contains(R"("TableStatus":"ACTIVE")")) {
             loop().run_ready_tasks();
         }
@@ -178,16 +186,7 @@ class aws_table_fixture : public aws_table_base {
 public:
     aws_table_fixture() {
         if (missing().empty()) {
-            table_.emplace(*dynamodb_after(R"("AttributeDefinitions":[
-                {"AttributeName":"id","AttributeType":"S"},
-                {"AttributeName":"kind","AttributeType":"S"},
-                {"AttributeName":"created","AttributeType":"S"}],
-                "KeySchema":[{"AttributeName":"id","KeyType":"HASH"}],
-                "GlobalSecondaryIndexes":[{"IndexName":"by_creation","KeySchema":[
-                {"AttributeName":"kind","KeyType":"HASH"},
-                {"AttributeName":"created","KeyType":"RANGE"}],
-                "Projection":{"ProjectionType":"ALL"}}])"),
-                           name_);
+            table_.emplace(*dynamodb_after(functions_table), name_);
         }
     }
     ~aws_table_fixture() { end(); }
@@ -209,9 +208,7 @@ class aws_log_fixture : public aws_table_base {
 public:
     aws_log_fixture() {
         if (missing().empty()) {
-            name_ = make_table(R"("AttributeDefinitions":[
-                {"AttributeName":"job_id","AttributeType":"S"}],
-                "KeySchema":[{"AttributeName":"job_id","KeyType":"HASH"}])");
+            name_ = make_table(invocations_table);
             make_bucket(s3_, bucket_);
             large_.emplace(*bucket_, "records/");
             log_.emplace(

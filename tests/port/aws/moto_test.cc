@@ -144,15 +144,11 @@ protected:
                 aws::xml_text(key, "SecretAccessKey").value(), ""};
     }
     result<http::client_response> call(const aws::credentials& who, aws::service which,
-                                       std::string target, std::string body) {
+                                       std::string operation, std::string body) {
         aws::fixed_credentials keys(who);
         aws::client api(home_->transport(), &keys, settings_at(server_->url()), which,
                         {.attempts_max = 1});
-        return run(api.call(
-            {.operation = target,
-             .headers = {{"content-type", "application/x-amz-json-1.0"}, {"x-amz-target", target}},
-             .body = std::move(body)},
-            soon()));
+        return run(api.call(api.json_request(std::move(operation), std::move(body)), soon()));
     }
     aws::environment env() {
         return [this](std::string_view name) -> std::optional<std::string> {
@@ -179,13 +175,13 @@ TEST_F(aws_on_moto, signatures_are_accepted_and_wrong_ones_are_not) {
     thief.secret_access_key.back() ^= 1;
     const std::string queue = R"({"QueueName":"jobs"})";
     const std::string tables = R"({"Limit":10})";
-    for (const auto& [which, target, body] :
-         {std::tuple{aws::service::sqs, "AmazonSQS.CreateQueue", queue},
-          std::tuple{aws::service::dynamodb, "DynamoDB_20120810.ListTables", tables}}) {
-        const auto good = call(user, which, target, body);
+    for (const auto& [which, operation, body] :
+         {std::tuple{aws::service::sqs, "CreateQueue", queue},
+          std::tuple{aws::service::dynamodb, "ListTables", tables}}) {
+        const auto good = call(user, which, operation, body);
         EXPECT_TRUE(good) << good.error().message;
-        const auto bad = call(thief, which, target, body);
-        ASSERT_FALSE(bad) << target;
+        const auto bad = call(thief, which, operation, body);
+        ASSERT_FALSE(bad) << operation;
         EXPECT_EQ(bad.error().code, errc::permission_denied) << bad.error().message;
     }
 }
@@ -247,24 +243,15 @@ private:
     void make_resources() {
         const aws::credentials nobody{"any", "any", ""};
         for (const auto* name : {"hearth-jobs", "hearth-jobs-dead"}) {
-            ASSERT_TRUE(call(nobody, aws::service::sqs, "AmazonSQS.CreateQueue",
+            ASSERT_TRUE(call(nobody, aws::service::sqs, "CreateQueue",
                              concat(R"({"QueueName":")", name, R"("})")));
         }
-        for (const auto* table :
-             {R"({"TableName":"hearth-functions","BillingMode":"PAY_PER_REQUEST",
-                "AttributeDefinitions":[{"AttributeName":"id","AttributeType":"S"},
-                {"AttributeName":"kind","AttributeType":"S"},
-                {"AttributeName":"created","AttributeType":"S"}],
-                "KeySchema":[{"AttributeName":"id","KeyType":"HASH"}],
-                "GlobalSecondaryIndexes":[{"IndexName":"by_creation","KeySchema":[
-                {"AttributeName":"kind","KeyType":"HASH"},
-                {"AttributeName":"created","KeyType":"RANGE"}],
-                "Projection":{"ProjectionType":"ALL"}}]})",
-              R"({"TableName":"hearth-invocations","BillingMode":"PAY_PER_REQUEST",
-                "AttributeDefinitions":[{"AttributeName":"job_id","AttributeType":"S"}],
-                "KeySchema":[{"AttributeName":"job_id","KeyType":"HASH"}]})"}) {
-            ASSERT_TRUE(
-                call(nobody, aws::service::dynamodb, "DynamoDB_20120810.CreateTable", table));
+        for (const auto& [name, definition] :
+             {std::pair("hearth-functions", functions_table),
+              std::pair("hearth-invocations", invocations_table)}) {
+            ASSERT_TRUE(call(nobody, aws::service::dynamodb, "CreateTable",
+                             concat(R"({"TableName":")", name,
+                                    R"(","BillingMode":"PAY_PER_REQUEST",)", definition, "}")));
         }
     }
 };

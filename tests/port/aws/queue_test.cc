@@ -120,7 +120,7 @@ TEST_F(aws_job_queue, after_the_polls_are_finished_no_job_is_on_its_way_to_nobod
 }
 
 TEST_F(aws_job_queue, what_is_no_job_goes_to_the_dead_letters_and_is_not_met_again) {
-    home_->ask_json(home_->sqs(), "AmazonSQS.SendMessage",
+    home_->ask_json(home_->sqs(), "SendMessage",
                     concat(R"({"QueueUrl":")", home_->queue_url(), R"(","MessageBody":"hello"})"));
     ASSERT_TRUE(run(home_->port().enqueue(make_job("job-1"), soon())));
     EXPECT_EQ(take_one().content.job_id, "job-1");
@@ -163,7 +163,7 @@ TEST_F(aws_job_queue, an_unsettled_dead_letter_is_found_among_many_settled_ones)
     out.member("QueueUrl", home_->dead_letter_url());
     out.member("MessageBody", aws::encode(unsettled));
     out.end_object();
-    home_->ask_json(home_->sqs(), "AmazonSQS.SendMessage", std::move(out).take());
+    home_->ask_json(home_->sqs(), "SendMessage", std::move(out).take());
     const auto dead = run(home_->port().unsettled_dead(10, soon()));
     ASSERT_TRUE(dead);
     ASSERT_EQ(dead->size(), 1u);

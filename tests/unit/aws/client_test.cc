@@ -12,10 +12,6 @@
 namespace hearth::aws {
 namespace {
 
-using http::method;
-using http::response;
-using test::asked_request;
-using test::soon;
 using ::testing::HasSubstr;
 
 class two_keys final : public credentials_source {

@@ -11,11 +11,7 @@
 namespace hearth::aws {
 namespace {
 
-using http::method;
-using http::response;
-using test::asked_request;
 using test::form_value;
-using test::soon;
 
 class aws_cloudwatch : public testing::Test, public test::http_fixture {
 protected:

@@ -15,10 +15,6 @@
 namespace hearth::aws {
 namespace {
 
-using http::method;
-using http::response;
-using test::asked_request;
-using test::soon;
 using ::testing::HasSubstr;
 
 constexpr std::string_view role_path = "/latest/meta-data/iam/security-credentials/";

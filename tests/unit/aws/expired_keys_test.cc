@@ -10,10 +10,6 @@
 namespace hearth::aws {
 namespace {
 
-using http::method;
-using http::response;
-using test::asked_request;
-using test::soon;
 using ::testing::HasSubstr;
 
 // A container's agent gives the keys; the same server is the service.

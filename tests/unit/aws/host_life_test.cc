@@ -12,11 +12,7 @@
 namespace hearth::aws {
 namespace {
 
-using http::method;
-using http::response;
-using test::asked_request;
 using test::form_value;
-using test::soon;
 using test::xml_refusal;
 using ::testing::ElementsAre;
 

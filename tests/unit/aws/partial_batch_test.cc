@@ -14,10 +14,6 @@
 namespace hearth::aws {
 namespace {
 
-using http::method;
-using http::response;
-using test::asked_request;
-using test::soon;
 using ::testing::ElementsAre;
 
 class aws_partial_batches : public testing::Test, public test::http_fixture {

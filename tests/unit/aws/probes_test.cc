@@ -17,11 +17,7 @@
 namespace hearth::aws {
 namespace {
 
-using http::method;
-using http::response;
-using test::asked_request;
 using test::json_refusal;
-using test::soon;
 using test::xml_refusal;
 using ::testing::Contains;
 using ::testing::HasSubstr;

@@ -9,18 +9,14 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "aws/secrets_manager.h"
+#include "aws/secrets.h"
 #include "base/json.h"
 #include "tests/unit/aws/services_fixture.h"
 
 namespace hearth::aws {
 namespace {
 
-using http::method;
-using http::response;
-using test::asked_request;
 using test::json_refusal;
-using test::soon;
 using ::testing::HasSubstr;
 using ::testing::Not;
 
@@ -51,8 +47,7 @@ protected:
         json::writer out;
         out.begin_object();
         if (is_ssm) {
-            out.key("Parameter");
-            out.begin_object();
+            out.begin_object("Parameter");
             out.member("Value", found->second);
             out.end_object();
         } else if (found->second.empty()) {

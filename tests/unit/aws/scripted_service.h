@@ -109,3 +109,13 @@ private:
 };
 
 }  // namespace hearth::test
+
+// What the tests of these services say in one word.
+namespace hearth::aws {
+
+using http::method;
+using http::response;
+using test::asked_request;
+using test::soon;
+
+}  // namespace hearth::aws
