@@ -24,6 +24,12 @@ inline constexpr deadline never = deadline::max();
     return steady_clock::now() + duration;
 }
 
+// A limit that is none; never passes, and costs no look at the clock.
+inline constexpr milliseconds unlimited = milliseconds::max();
+[[nodiscard]] inline deadline within(milliseconds limit) {
+    return limit == unlimited ? never : after(limit);
+}
+
 // Milliseconds since the Unix epoch.
 using epoch_ms = std::int64_t;
 [[nodiscard]] epoch_ms wall_clock_ms() noexcept;
