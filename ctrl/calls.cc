@@ -15,7 +15,7 @@ struct calls::live_call {
     deadline until;
     epoch_ms began_at = wall_clock_ms();
     event ended;
-    result<faas::outcome> end = fail(errc::internal, "the call has not ended");
+    result<faas::outcome> end = fail(errc::internal, "no outcome");
     bool caller_waits = true;
     faas::invocation_record kept;  // for the log, once it has ended
 };

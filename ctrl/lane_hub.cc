@@ -171,7 +171,11 @@ void lane_hub::withdraw(lane_call& call) {
 }
 
 void lane_hub::dispatch() {
-    while (auto chosen = scheduler_.next(steady_clock::now())) {
+    if (scheduler_.waiting() == 0) {
+        return;
+    }
+    const steady_time now = steady_clock::now();
+    while (auto chosen = scheduler_.next(now)) {
         const auto call = std::exchange(static_cast<lane_call&>(chosen->what).self, nullptr);
         ++statistics_.sent;
         static_cast<lane_session&>(chosen->where).carry(call);

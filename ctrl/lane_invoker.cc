@@ -34,7 +34,7 @@ struct lane_invoker::attempt {
     deadline until;
     std::shared_ptr<lane_call> call;
     int sends = 0;
-    result<faas::outcome> answer = fail(errc::internal, "the call has not ended");
+    result<faas::outcome> answer = fail(errc::internal, "no outcome");
 };
 
 task<result<faas::outcome>> lane_invoker::invoke(const faas::invocation& call, deadline until) {
@@ -58,8 +58,10 @@ task<lane_invoker::way> lane_invoker::try_lanes(attempt& mine) {
         !hub_.enqueue(mine.call)) {
         co_return way::otherwise;
     }
-    auto got =
-        co_await wait_for_credit(call, std::min(mine.until, after(options_.credit_wait_max)));
+    result<> got;
+    if (call.at == lane_call::stage::waiting) {
+        got = co_await wait_for_credit(call, std::min(mine.until, after(options_.credit_wait_max)));
+    }
     if (!got) {
         hub_.withdraw(call);
         if (got.error().code == errc::deadline_exceeded && steady_clock::now() < mine.until) {
@@ -99,19 +101,22 @@ task<result<>> lane_invoker::wait_for_credit(lane_call& call, deadline until) {
     co_return result<>{};
 }
 
+// Nobody is woken when it starts: whether it has is seen when it should have ended.
 task<result<>> lane_invoker::wait_for_end(lane_call& call) {
-    const milliseconds timeout(call.asked->target->timeout_ms);
-    deadline started_until = never;
+    const nanoseconds longest = milliseconds(call.asked->target->timeout_ms) + end_slack;
+    deadline until = call.until == never ? after(longest) : call.until + answer_slack;
+    bool start_seen = false;
     while (call.at != lane_call::stage::ended) {
-        if (call.at == lane_call::stage::started && started_until == never) {
-            started_until = after(timeout + end_slack);
+        auto woken = co_await call.changed.wait(until);
+        if (woken || call.at == lane_call::stage::ended) {
+            continue;
         }
-        const deadline sent_until = call.until == never ? never : call.until + answer_slack;
-        auto woken = co_await call.changed.wait(call.at == lane_call::stage::started ? started_until
-                                                                                     : sent_until);
-        if (!woken && call.at != lane_call::stage::ended) {
+        const bool given_up = call.at == lane_call::stage::started ? std::exchange(start_seen, true)
+                                                                   : call.until != never;
+        if (given_up || woken.error().code != errc::deadline_exceeded) {
             co_return woken;
         }
+        until = after(longest);
     }
     co_return result<>{};
 }

@@ -76,7 +76,15 @@ void lane_scheduler::set_warm(lane& which, std::string_view function_id, std::in
         found = lines_.emplace(function_id, std::make_unique<line>(function_id)).first;
         found->second->recent = recent_.insert(recent_.end(), found->second.get());
     }
-    auto& warm = found->second->warm;
+    set_warm(*found->second, which, revision, idle);
+}
+
+void lane_scheduler::set_warm(lane& which, const call& ended, std::uint32_t idle) {
+    set_warm(*ended.line_, which, ended.revision_, idle);
+}
+
+void lane_scheduler::set_warm(line& of, lane& which, std::int64_t revision, std::uint32_t idle) {
+    auto& warm = of.warm;
     const auto entry = std::ranges::find_if(
         warm, [&](const auto& each) { return each.where == &which && each.revision == revision; });
     if (entry == warm.end()) {

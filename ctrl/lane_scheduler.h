@@ -63,8 +63,9 @@ public:
     // Waits from enqueue() until next() returns it; then has a credit until ended().
     class call : public list_hook<call> {
     public:
+        // `target` outlives the wait.
         explicit call(const faas::function& target)
-            : function_id_(target.id), revision_(target.revision) {}
+            : revision_(target.revision), function_id_(target.id) {}
         // `by` is not to get it again.
         void add_refusal(const lane& by) { refused_by_.push_back(&by); }
         void inherit_refusals(const call& from) { refused_by_ = from.refused_by_; }
@@ -74,8 +75,8 @@ public:
 
     private:
         friend class lane_scheduler;
-        std::string function_id_;
         std::int64_t revision_;
+        std::string_view function_id_;  // until it has waited
         std::vector<const lane*> refused_by_;
         line* line_ = nullptr;
     };
@@ -88,6 +89,8 @@ public:
     void set_window(lane& which, std::uint32_t window);
     void set_warm(lane& which, std::string_view function_id, std::int64_t revision,
                   std::uint32_t idle);
+    // Of the revision of a call that was enqueued.
+    void set_warm(lane& which, const call& ended, std::uint32_t idle);
     // Sandboxes of older revisions are as good as gone; 0: of all.
     void retire(std::string_view function_id, std::int64_t current_revision);
 
@@ -123,6 +126,7 @@ private:
     };
 
     line& line_of(std::string_view function_id, steady_time now);
+    static void set_warm(line& of, lane& which, std::int64_t revision, std::uint32_t idle);
     void sweep(steady_time now);
     void touch(line& which, steady_time now);
     [[nodiscard]] bool others_in_use(const line& which, steady_time now) const;

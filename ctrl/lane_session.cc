@@ -2,10 +2,8 @@
 
 #include <algorithm>
 #include <utility>
-#include <vector>
 
 #include "base/concat.h"
-#include "base/log.h"
 #include "ctrl/lane_hub.h"
 #include "faas/function_codec.h"
 
@@ -13,10 +11,6 @@ namespace hearth::ctrl {
 namespace {
 
 namespace wire = hearth::lane;
-
-std::string definition_key(const faas::function& target) {
-    return concat(target.id, ' ', target.revision);
-}
 
 std::uint32_t wait_ms_until(deadline until) {
     if (until == never) {
@@ -28,12 +22,6 @@ std::uint32_t wait_ms_until(deadline until) {
 }
 
 }  // namespace
-
-struct lane_session::carried {
-    std::shared_ptr<lane_call> call;
-    faas::outcome outcome;  // being received
-    std::unique_ptr<wire::incoming_body> body;
-};
 
 lane_session::lane_session(lane_hub& hub, std::unique_ptr<net::stream> link,
                            wire::connection_options options)
@@ -48,10 +36,10 @@ task<void> lane_session::run() {
     watching.request_stop();
     co_await watching.join();
     if (greeted()) {
-        log::info("a lane ended", {{"workerId", worker_id_},
-                                   {"peer", peer()},
-                                   {"callsLost", lost_},
-                                   {"reason", why.message}});
+        note("a lane ended", {{"workerId", worker_id_},
+                              {"peer", peer()},
+                              {"callsLost", lost_},
+                              {"reason", why.message}});
         hub_.left(*this);
     }
 }
@@ -74,8 +62,10 @@ void lane_session::on_over() noexcept {
 }
 
 std::optional<std::uint32_t> lane_session::slot_of(const faas::function& target) {
-    const std::string key = definition_key(target);
-    if (const auto found = slots_.find(key); found != slots_.end()) {
+    if (!defined_.empty() && faas::revision_view(defined_.front().key) == target) {
+        return defined_.front().slot;
+    }
+    if (const auto found = slots_.find(target); found != slots_.end()) {
         defined_.splice(defined_.begin(), defined_, found->second);
         return found->second->slot;
     }
@@ -87,10 +77,10 @@ std::optional<std::uint32_t> lane_session::slot_of(const faas::function& target)
     if (slot == wire::definitions_max) {
         // Invocations that run know their function already: the slot is free for another.
         slot = defined_.back().slot;
-        slots_.erase(defined_.back().key);
+        slots_.erase(slots_.find(defined_.back().key));
         defined_.pop_back();
     }
-    defined_.push_front({key, slot});
+    defined_.push_front({{target.id, target.revision}, slot});
     slots_.emplace(defined_.front().key, defined_.begin());
     out().send(wire::define{.slot = slot, .function = text});
     return slot;
@@ -101,13 +91,11 @@ void lane_session::carry(const std::shared_ptr<lane_call>& call) {
     call->carrier = shared_from_this();
     call->stream = ++last_stream_;
     call->at = lane_call::stage::sent;
-    auto& entry = carried_[call->stream];
-    entry = std::make_unique<carried>();
-    entry->call = call;
+    carried& entry = carried_.try_emplace(call->stream, call).first->second;
     const auto slot = slot_of(*asked.target);
     if (!slot) {
         call->refusal = error{errc::internal, "the function's definition is over the lane's limit"};
-        finish(*entry);
+        finish(entry);
         return;
     }
     out().send(wire::invoke{.slot = *slot,
@@ -185,7 +173,7 @@ result<> lane_session::on_hello(std::string_view payload) {
         return {};
     }
     greeted_.set();
-    log::info("a lane began", {{"workerId", worker_id_}, {"peer", peer()}});
+    note("a lane began", {{"workerId", worker_id_}, {"peer", peer()}});
     out().send(wire::welcome{.report_interval_ms = hub_.report_interval_ms()});
     return {};
 }
@@ -235,8 +223,8 @@ result<> lane_session::on_stream(const wire::frame_header& header, std::string_v
     if (found == carried_.end()) {
         return fail(errc::protocol, "a frame of a stream that is not open");
     }
-    carried& entry = *found->second;
-    if (entry.body != nullptr) {
+    carried& entry = found->second;
+    if (entry.body) {
         return fail(errc::protocol, "a frame after the end of its stream");
     }
     switch (header.type) {
@@ -247,7 +235,6 @@ result<> lane_session::on_stream(const wire::frame_header& header, std::string_v
             entry.call->at = lane_call::stage::started;
             entry.call->was_started = true;
             hub_.note_started();
-            entry.call->changed.notify_all();
             return {};
         case wire::frame_type::window: {
             auto said = wire::decode<wire::window>(payload);
@@ -273,19 +260,16 @@ result<> lane_session::on_end(carried& entry, std::string_view payload) {
     if (!head) {
         return propagate(head);
     }
-    const bool is_known = entry.call->asked != nullptr;
-    if (is_known) {
-        const faas::function& target = *entry.call->asked->target;
-        hub_.scheduler().set_warm(*this, target.id, target.revision, head->idle);
-    }
+    hub_.scheduler().set_warm(*this, *entry.call, head->idle);
     entry.outcome = wire::outcome_of(*head);
     faas::outcome& into = entry.outcome;
-    entry.body = std::make_unique<wire::incoming_body>(
+    using section = wire::incoming_body::section;
+    entry.body.emplace(
         entry.call->stream,
-        std::vector<wire::incoming_body::section>{{&into.error_message, head->section_bytes[0]},
-                                                  {&into.result_json, head->section_bytes[1]},
-                                                  {&into.stack_trace_json, head->section_bytes[2]},
-                                                  {&into.logs, head->section_bytes[3]}},
+        std::initializer_list<section>{{&into.error_message, head->section_bytes[0]},
+                                       {&into.result_json, head->section_bytes[1]},
+                                       {&into.stack_trace_json, head->section_bytes[2]},
+                                       {&into.logs, head->section_bytes[3]}},
         hub_.budget(), out());
     if (entry.body->complete()) {
         entry.call->end = std::move(into);
@@ -310,10 +294,10 @@ result<> lane_session::on_refused(carried& entry, std::string_view payload) {
 
 result<> lane_session::handle_data(std::uint64_t stream, std::string_view piece) {
     const auto found = carried_.find(stream);
-    if (found == carried_.end() || found->second->body == nullptr) {
+    if (found == carried_.end() || !found->second.body) {
         return fail(errc::protocol, "a body without its head");
     }
-    carried& entry = *found->second;
+    carried& entry = found->second;
     if (auto taken = entry.body->take(piece); !taken) {
         return taken;
     }
@@ -337,7 +321,7 @@ void lane_session::finish(carried& entry) {
 void lane_session::lose_all() {
     lost_ = carried_.size();
     for (auto& [stream, entry] : std::exchange(carried_, {})) {
-        lane_call& call = *entry->call;
+        lane_call& call = *entry.call;
         call.at = lane_call::stage::ended;
         hub_.scheduler().ended(call);
         call.changed.notify_all();

@@ -32,7 +32,7 @@ struct lane_call final : lane_scheduler::call {
     std::shared_ptr<lane_session> carrier;  // that it was sent on, unless that was lost
     std::shared_ptr<lane_call> self;        // while it waits in line
     std::uint64_t stream = 0;
-    wait_list changed;  // told at every change of the stage
+    wait_list changed;  // told when it is sent, and when it has ended
     // Once ended: one of these; none when the lane was lost.
     std::optional<faas::outcome> end;
     std::optional<error> refusal;
@@ -62,9 +62,13 @@ public:
     [[nodiscard]] std::size_t calls() const noexcept { return carried_.size(); }
 
 private:
-    struct carried;
+    struct carried {
+        std::shared_ptr<lane_call> call;
+        faas::outcome outcome{};  // being received
+        std::optional<hearth::lane::incoming_body> body{};
+    };
     struct definition {
-        std::string key;
+        faas::revision_key key;
         std::uint32_t slot;
     };
 
@@ -93,9 +97,9 @@ private:
     std::string worker_id_;
     std::uint64_t last_stream_ = 0;
     std::size_t lost_ = 0;  // calls, when it ended
-    std::unordered_map<std::uint64_t, std::unique_ptr<carried>> carried_;
+    std::unordered_map<std::uint64_t, carried> carried_;
     std::list<definition> defined_;  // last used first
-    std::unordered_map<std::string_view, std::list<definition>::iterator> slots_;
+    faas::revision_map<std::list<definition>::iterator> slots_;
     event greeted_;
 };
 

@@ -34,6 +34,15 @@ thread_local random_pool pool;
 [[maybe_unused]] const int fork_guard =
     ::pthread_atfork(nullptr, nullptr, [] { pool.used = sizeof pool.bytes; });
 
+constexpr auto may_be_in_id = [] {
+    std::array<bool, 256> table{};
+    for (const char c : std::string_view("abcdefghijklmnopqrstuvwxyz"
+                                         "ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-")) {
+        table[static_cast<unsigned char>(c)] = true;
+    }
+    return table;
+}();
+
 constexpr char hex_digits[] = "0123456789abcdef";
 
 }  // namespace
@@ -101,8 +110,7 @@ std::optional<epoch_ms> time_of_uuid(std::string_view text) noexcept {
 
 bool is_well_formed_id(std::string_view text) noexcept {
     return !text.empty() && text.size() <= 64 && std::ranges::all_of(text, [](char c) {
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-               c == '.' || c == '_' || c == '-';
+        return may_be_in_id[static_cast<unsigned char>(c)];
     });
 }
 

@@ -1,7 +1,10 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <string>
+#include <string_view>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -56,5 +59,36 @@ struct function {
     epoch_ms created_at = 0;
     epoch_ms updated_at = 0;
 };
+
+// One revision of one function, in tables that are asked without a copy of the id.
+struct revision_key {
+    std::string function_id;
+    std::int64_t revision = 0;
+};
+struct revision_view {
+    std::string_view function_id;
+    std::int64_t revision = 0;
+
+    revision_view(const revision_key& key) noexcept  // NOLINT(google-explicit-constructor)
+        : function_id(key.function_id), revision(key.revision) {}
+    revision_view(const function& of) noexcept  // NOLINT(google-explicit-constructor)
+        : function_id(of.id), revision(of.revision) {}
+    friend bool operator==(const revision_view&, const revision_view&) noexcept = default;
+};
+struct revision_hash {
+    using is_transparent = void;
+    std::size_t operator()(const revision_view& key) const noexcept {
+        return std::hash<std::string_view>()(key.function_id) ^
+               std::hash<std::int64_t>()(key.revision);
+    }
+};
+struct revision_equal {
+    using is_transparent = void;
+    bool operator()(const revision_view& a, const revision_view& b) const noexcept {
+        return a == b;
+    }
+};
+template <class Value>
+using revision_map = std::unordered_map<revision_key, Value, revision_hash, revision_equal>;
 
 }  // namespace hearth::faas

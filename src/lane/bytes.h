@@ -1,8 +1,10 @@
 #pragma once
 
+#include <bit>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <string>
 #include <string_view>
 
@@ -10,11 +12,27 @@
 
 namespace hearth::lane {
 
+// The way in which these bytes stand in memory, which is the same both ways.
+template <std::unsigned_integral T>
+T little_endian(T value) noexcept {
+    if constexpr (std::endian::native == std::endian::little) {
+        return value;
+    } else {
+        return std::byteswap(value);
+    }
+}
+
 template <std::unsigned_integral T>
 void put(std::string& out, T value) {
-    for (std::size_t i = 0; i < sizeof(T); ++i) {
-        out.push_back(static_cast<char>(static_cast<std::uint64_t>(value) >> (8 * i)));
-    }
+    const T wire = little_endian(value);
+    out.append(reinterpret_cast<const char*>(&wire), sizeof wire);
+}
+
+// Over what stands at `at`.
+template <std::unsigned_integral T>
+void put_at(std::string& out, std::size_t at, T value) {
+    const T wire = little_endian(value);
+    std::memcpy(out.data() + at, &wire, sizeof wire);
 }
 
 // Reads fields from the front. What is not there reads as zero and shows in ok().
@@ -24,12 +42,11 @@ public:
 
     template <std::unsigned_integral T>
     T number() noexcept {
-        const auto bytes = text(sizeof(T));
-        std::uint64_t value = 0;
-        for (std::size_t i = 0; i < bytes.size(); ++i) {
-            value |= static_cast<std::uint64_t>(static_cast<unsigned char>(bytes[i])) << (8 * i);
+        T wire = 0;
+        if (const auto bytes = text(sizeof wire); !bytes.empty()) {
+            std::memcpy(&wire, bytes.data(), sizeof wire);
         }
-        return static_cast<T>(value);
+        return little_endian(wire);
     }
     std::string_view text(std::size_t size) noexcept {
         if (size > left_.size()) {

@@ -43,6 +43,12 @@ void connection::end(error why) {
     }
 }
 
+void connection::note(std::string_view news, std::initializer_list<log::field> fields) const {
+    if (log::enabled(options_.news)) {
+        log::write(options_.news, news, fields);
+    }
+}
+
 void connection::tell_over() {
     if (!std::exchange(told_over_, true)) {
         on_over();
@@ -75,7 +81,7 @@ void connection::leave(goodbye_reason reason, std::string_view text) {
 // and the goodbye with it.
 task<void> connection::read_frames() {
     for (;;) {
-        auto some = co_await stream_->read(leaving_ ? leave_until_ : after(options_.silence_max));
+        auto some = co_await stream_->read(leaving_ ? leave_until_ : within(options_.silence_max));
         if (leaving_ && (!some || some->empty() || steady_clock::now() >= leave_until_)) {
             end(*left_because_);
             co_return;

@@ -1,9 +1,12 @@
 #pragma once
 
+#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
+#include "base/log.h"
 #include "coro/event.h"
 #include "coro/scope.h"
 #include "lane/outbox.h"
@@ -17,6 +20,7 @@ struct connection_options {
     milliseconds silence_max{15'000};
     // A peer that takes nothing in for so long is lost as well.
     milliseconds write_wait_max{20'000};
+    log::level news = log::level::info;  // of lines about its beginning and end
 };
 
 // One end of a lane: bytes in through a parser, frames out through an outbox. What frames mean is
@@ -51,6 +55,7 @@ protected:
     // Nothing more is to be said or heard. Once.
     virtual void on_over() noexcept = 0;
     [[nodiscard]] bool mute() const noexcept { return mute_ || over(); }
+    void note(std::string_view news, std::initializer_list<log::field> fields) const;
 
 private:
     result<> on_frame(const frame_header& header, std::string_view payload) final;

@@ -2,12 +2,16 @@
 
 #include <algorithm>
 
+#include "base/check.h"
+
 namespace hearth::lane {
 
-incoming_body::incoming_body(std::uint64_t stream, std::vector<section> sections,
+incoming_body::incoming_body(std::uint64_t stream, std::initializer_list<section> sections,
                              byte_budget& budget, outbox& answers)
-    : stream_(stream), sections_(std::move(sections)), answers_(answers) {
-    for (const section& each : sections_) {
+    : stream_(stream), answers_(answers) {
+    HEARTH_CHECK(sections.size() <= sections_.size(), "a body of more sections than any has");
+    std::ranges::copy(sections, sections_.begin());
+    for (const section& each : sections) {
         total_ += each.bytes;
     }
     if (total_ <= body_bytes_free) {
@@ -28,7 +32,9 @@ void incoming_body::on_granted() noexcept {
 // Only now: announcing costs a peer nothing.
 void incoming_body::reserve() {
     for (const section& each : sections_) {
-        each.into->reserve(each.bytes);
+        if (each.into != nullptr) {
+            each.into->reserve(each.bytes);
+        }
     }
 }
 

@@ -3,9 +3,9 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include "base/result.h"
 #include "lane/byte_budget.h"
@@ -23,9 +23,9 @@ public:
         std::size_t bytes;
     };
 
-    // Everything outlives it; the sections' sizes are within their limits.
-    incoming_body(std::uint64_t stream, std::vector<section> sections, byte_budget& budget,
-                  outbox& answers);
+    // Everything outlives it; at most end_sections, whose sizes are within their limits.
+    incoming_body(std::uint64_t stream, std::initializer_list<section> sections,
+                  byte_budget& budget, outbox& answers);
 
     // errc::protocol when it is more than was announced, or more than the sender was allowed.
     [[nodiscard]] result<> take(std::string_view piece);
@@ -36,7 +36,7 @@ private:
     void reserve();
 
     std::uint64_t stream_;
-    std::vector<section> sections_;
+    std::array<section, end_sections> sections_{};
     outbox& answers_;
     std::size_t current_ = 0;  // section
     std::size_t total_ = 0;

@@ -8,6 +8,7 @@
 #include "base/result.h"
 #include "faas/failure.h"
 #include "faas/invocation.h"
+#include "lane/bytes.h"
 #include "lane/frame.h"
 
 // What the payloads of frames say (docs/protocol.md, "Lane"). Text is a view: of whatever the
@@ -150,10 +151,7 @@ void append(std::string& out, const Message& said, std::uint64_t stream = 0) {
     const std::size_t start = out.size();
     append(out, frame_header{0, Message::type, stream});
     put_payload(out, said);
-    const std::size_t length = out.size() - start - header_bytes;
-    for (std::size_t i = 0; i < 4; ++i) {
-        out[start + i] = static_cast<char>(length >> (8 * i));
-    }
+    put_at(out, start, static_cast<std::uint32_t>(out.size() - start - header_bytes));
 }
 
 // errc::protocol names what is out of range. Of a hello with another version only the version is

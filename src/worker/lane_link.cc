@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "base/log.h"
 #include "faas/function_codec.h"
 
 namespace hearth::worker {
@@ -28,13 +27,13 @@ struct lane_link::carried final : faas::start_watcher {
     std::uint64_t stream = 0;
     faas::invocation what;
     deadline until = never;
-    std::unique_ptr<lane::incoming_body> event;
+    std::optional<lane::incoming_body> event;
     lane_link* home = nullptr;  // null once the lane is lost
     scope* running = nullptr;
     bool started = false;
     bool withdrawn = false;
     epoch_ms came_at = wall_clock_ms();
-    result<faas::outcome> end = fail(errc::internal, "the call has not ended");
+    result<faas::outcome> end = fail(errc::internal, "no outcome");
 
     void on_started() noexcept override {
         started = true;
@@ -100,12 +99,12 @@ void lane_link::tell_credit() {
 void lane_link::tell_warm() {
     auto before = std::exchange(told_warm_, {});
     for (auto& each : around_.host.idle_by_revision()) {
-        revision_key key(std::move(each.function_id), each.revision);
+        faas::revision_key key{std::move(each.function_id), each.revision};
         const auto told = before.find(key);
         if (told == before.end() || told->second != each.count) {
             out().send(lane::warm{.idle = static_cast<std::uint32_t>(each.count),
-                                  .revision = key.second,
-                                  .function_id = key.first});
+                                  .revision = key.revision,
+                                  .function_id = key.function_id});
         }
         if (told != before.end()) {
             before.erase(told);
@@ -114,7 +113,8 @@ void lane_link::tell_warm() {
     }
     for (const auto& [key, idle] : before) {
         if (idle > 0) {
-            out().send(lane::warm{.idle = 0, .revision = key.second, .function_id = key.first});
+            out().send(
+                lane::warm{.idle = 0, .revision = key.revision, .function_id = key.function_id});
         }
     }
 }
@@ -169,7 +169,7 @@ result<> lane_link::on_welcome(std::string_view payload) {
     }
     report_interval_ = milliseconds(said->report_interval_ms);
     greeted_.set();
-    log::info("the lane to the controller is open", {{"controller", peer()}});
+    note("the lane to the controller is open", {{"controller", peer()}});
     return {};
 }
 
@@ -230,9 +230,10 @@ result<> lane_link::on_invoke(std::uint64_t stream, std::string_view payload) {
     if (said->wait_ms != lane::invoke::no_deadline) {
         call->until = after(milliseconds(said->wait_ms));
     }
-    call->event = std::make_unique<lane::incoming_body>(
-        stream, std::vector<lane::incoming_body::section>{{&call->what.event, said->event_bytes}},
-        around_.events, out());
+    using section = lane::incoming_body::section;
+    call->event.emplace(stream,
+                        std::initializer_list<section>{{&call->what.event, said->event_bytes}},
+                        around_.events, out());
     carried_.emplace(stream, call);
     if (call->event->complete()) {
         begin(call);
@@ -252,7 +253,7 @@ result<> lane_link::on_cancel(std::uint64_t stream) {
 
 result<> lane_link::handle_data(std::uint64_t stream, std::string_view piece) {
     const auto found = carried_.find(stream);
-    if (found == carried_.end() || found->second->event == nullptr) {
+    if (found == carried_.end() || !found->second->event) {
         return fail(errc::protocol, "a body without its head");
     }
     const std::shared_ptr<carried> call = found->second;
@@ -327,7 +328,12 @@ void lane_link::answer(carried& call) {
 
 void lane_link::answer_outcome(carried& call, faas::outcome end) {
     const std::uint32_t idle = around_.host.idle_of(*call.what.target);
-    told_warm_[{call.what.target->id, call.what.target->revision}] = idle;
+    const faas::function& target = *call.what.target;
+    if (const auto told = told_warm_.find(target); told != told_warm_.end()) {
+        told->second = idle;
+    } else {
+        told_warm_.emplace(faas::revision_key{target.id, target.revision}, idle);
+    }
     auto kept = std::make_shared<const faas::outcome>(std::move(end));
     lane::end head = lane::head_of(*kept, idle);
     if (!within_limits(head)) {

@@ -51,12 +51,6 @@ public:
 
 private:
     struct carried;
-    using revision_key = std::pair<std::string, std::int64_t>;
-    struct revision_hash {
-        std::size_t operator()(const revision_key& key) const noexcept {
-            return std::hash<std::string>()(key.first) ^ std::hash<std::int64_t>()(key.second);
-        }
-    };
 
     result<> handle_frame(const lane::frame_header& header, std::string_view payload) override;
     result<> handle_data(std::uint64_t stream, std::string_view piece) override;
@@ -83,7 +77,7 @@ private:
     event greeted_;
     milliseconds report_interval_{0};
     std::optional<std::uint32_t> told_window_;
-    std::unordered_map<revision_key, std::size_t, revision_hash> told_warm_;
+    faas::revision_map<std::size_t> told_warm_;
     std::vector<std::shared_ptr<const faas::function>> defined_;
     std::unordered_map<std::uint64_t, std::shared_ptr<carried>> carried_;
     std::uint64_t last_stream_ = 0;

@@ -218,8 +218,8 @@ TEST_F(outbox_test, bodies_wait_in_line_for_the_budget_and_keep_to_it) {
     std::string second_text;
     std::string third_text;
     auto first = std::make_unique<incoming_body>(
-        1, std::vector<incoming_body::section>{{&first_text, body_bytes_free + 80'000}}, budget,
-        out_);
+        1, std::initializer_list<incoming_body::section>{{&first_text, body_bytes_free + 80'000}},
+        budget, out_);
     incoming_body second(2, {{&second_text, body_bytes_free + 80'000}}, budget, out_);
     {
         incoming_body third(3, {{&third_text, body_bytes_free + 10'000}}, budget, out_);
