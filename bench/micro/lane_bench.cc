@@ -3,6 +3,7 @@
 #include <limits>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <sys/socket.h>
@@ -13,6 +14,7 @@
 #include "ctrl/lane_hub.h"
 #include "ctrl/lane_invoker.h"
 #include "net/listener.h"
+#include "net/memory_stream.h"
 #include "net/socket_stream.h"
 #include "worker/lane_client.h"
 
@@ -203,16 +205,28 @@ void lane_fairness(benchmark::State& state) {
 }
 BENCHMARK(lane_fairness)->Arg(0)->Arg(64)->UseRealTime();
 
-task<> serve_pair(worker::lane_client& client, unique_fd end) {
-    co_await client.serve(std::make_unique<net::socket_stream>(std::move(end), "worker"));
+task<> serve_pair(worker::lane_client& client, std::unique_ptr<net::stream> end) {
+    co_await client.serve(std::move(end));
 }
 
-// Both ends in one loop over a pair of sockets: what it would cost a server that is controller and
-// worker at once, beside the direct call that it makes.
-task<> pair_calls(benchmark::State& state) {
+enum class pair_of : std::int64_t { nothing, memory, sockets };
+using both_ends = std::pair<std::unique_ptr<net::stream>, std::unique_ptr<net::stream>>;
+
+both_ends make_ends(pair_of kind) {
+    if (kind != pair_of::sockets) {
+        return net::memory_stream::make_pair("local");
+    }
     std::array<int, 2> fds{};
     HEARTH_CHECK(::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds.data()) == 0,
                  "socketpair failed");
+    return {std::make_unique<net::socket_stream>(unique_fd(fds[0]), "controller"),
+            std::make_unique<net::socket_stream>(unique_fd(fds[1]), "worker")};
+}
+
+// Both ends in one loop, as `hearth dev` has them, over memory as there or over sockets, beside the
+// call without a lane.
+task<> pair_calls(benchmark::State& state) {
+    const auto kind = static_cast<pair_of>(state.range(0));
     ctrl::lane_hub hub({.token = token}, [](faas::worker_report) {}, [](const std::string&) {});
     instant_invoker direct;
     ctrl::lane_invoker over_lane(hub, direct);
@@ -220,8 +234,9 @@ task<> pair_calls(benchmark::State& state) {
     idle_host host;
     worker::lane_client client(direct, host, lookups, {.token = token, .worker_id = "w"});
     scope serving;
-    hub.take(std::make_unique<net::socket_stream>(unique_fd(fds[0]), "controller"));
-    serving.spawn(serve_pair(client, unique_fd(fds[1])));
+    auto [ours, theirs] = make_ends(kind);
+    hub.take(std::move(ours));
+    serving.spawn(serve_pair(client, std::move(theirs)));
     while (hub.scheduler().credits() == 0) {
         std::ignore = co_await sleep_until(after(milliseconds(1)));
     }
@@ -229,7 +244,8 @@ task<> pair_calls(benchmark::State& state) {
     target->id = "function-1";
     const faas::invocation asked{
         .job_id = "job", .request_id = "request", .target = target, .event = std::string(100, '1')};
-    faas::invoker& invoker = state.range(0) == 0 ? static_cast<faas::invoker&>(direct) : over_lane;
+    faas::invoker& invoker =
+        kind == pair_of::nothing ? static_cast<faas::invoker&>(direct) : over_lane;
     const std::uint64_t before = uring::ring::current().statistics().enters;
     for (auto _ : state) {
         auto end = co_await invoker.invoke(asked, never);
@@ -242,11 +258,14 @@ task<> pair_calls(benchmark::State& state) {
     co_await serving.join();
     co_await hub.finish();
 }
-// 0: the direct call; 1: over the pair.
 void lane_pair(benchmark::State& state) {
     bench::on_ring(state, pair_calls);
 }
-BENCHMARK(lane_pair)->Arg(0)->Arg(1)->UseRealTime();
+BENCHMARK(lane_pair)
+    ->Arg(std::to_underlying(pair_of::nothing))
+    ->Arg(std::to_underlying(pair_of::memory))
+    ->Arg(std::to_underlying(pair_of::sockets))
+    ->UseRealTime();
 
 void lane_tcp(benchmark::State& state) {
     bench::on_ring(state, lane_calls);

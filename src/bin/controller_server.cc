@@ -329,7 +329,7 @@ task<std::string> controller_server::metrics_text() {
     gauges.set_workers(workers_.count(steady_clock::now()));
     gauges.set_queued(queued_->statistics());
     if (lanes_) {
-        gauges.set_lanes(*lanes_, over_lanes_->statistics());
+        ring_gauges_.set_lanes(*lanes_, over_lanes_->statistics());
     }
     gauges.set_dead_letters(dead_letters_->statistics());
     gauges.set_rate_limit(*limiter_);

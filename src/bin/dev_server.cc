@@ -22,6 +22,7 @@
 #include "faas/confined_intake.h"
 #include "groundwork.h"
 #include "http_front.h"
+#include "local_lane.h"
 #include "ring_gauges.h"
 #include "worker/intake.h"
 #include "worker/worker.h"
@@ -34,6 +35,8 @@ constexpr std::size_t blocking_threads = 4;  // uploads, files
 constexpr std::size_t blocking_queue_max = 1000;
 constexpr std::chrono::hours record_ttl{7 * 24};
 constexpr std::chrono::hours expire_interval{1};
+constexpr seconds expire_wait{20};  // one pass; then others get their turn
+constexpr seconds expire_pause{1};
 constexpr seconds last_answer_wait{3};  // after the grace, for the answers of ended calls
 
 // Everything that `hearth dev` has, wired together.
@@ -69,6 +72,7 @@ private:
     embedded::result_bus results_;
     embedded::rate_limiter limiter_;
     std::unique_ptr<worker::worker> worker_;
+    std::unique_ptr<local_lane> lane_;
     std::unique_ptr<worker::job_intake> intake_;
     std::unique_ptr<ctrl::registry> known_;
     std::unique_ptr<ctrl::calls> calls_;
@@ -118,8 +122,9 @@ result<> dev_server::open() {
         return propagate(made);
     }
     worker_ = std::move(*made);
-    known_ = std::make_unique<ctrl::registry>(*functions_, *store_, *worker_, *archives_);
-    calls_ = std::make_unique<ctrl::calls>(*worker_, *log_, *queue_);
+    lane_ = std::make_unique<local_lane>(*worker_, blocking_);
+    known_ = std::make_unique<ctrl::registry>(*functions_, *store_, lane_->invoker(), *archives_);
+    calls_ = std::make_unique<ctrl::calls>(lane_->invoker(), *log_, *queue_);
     intake_ = std::make_unique<worker::job_intake>(
         *queue_, *functions_, *log_, results_, *worker_,
         worker::intake_options{.concurrency = options_.job_concurrency});
@@ -155,16 +160,21 @@ task<result<>> dev_server::recover() {
     }
     // No upload is possible yet, and nothing runs: whatever no function uses can go.
     ctrl::code_sweep sweep(*functions_, *store_, {.grace = milliseconds(0), .looks = 1});
-    auto collected = co_await sweep.sweep(after(start_wait));
-    if (!collected) {
-        co_return propagate(collected);
+    if (auto collected = co_await sweep.sweep(after(start_wait)); !collected) {
+        log::warning("unused code stays until the next start",
+                     {{"reason", collected.error().message}});
     }
     co_return result<>{};
 }
 
 task<int> dev_server::run() {
-    if (auto recovered = co_await recover(); !recovered) {
-        log::error("start failed", {{"reason", recovered.error().message}});
+    auto begun = co_await recover();
+    if (begun) {
+        begun = co_await lane_->open();
+    }
+    if (!begun) {
+        log::error("start failed", {{"reason", begun.error().message}});
+        co_await lane_->finish();
         co_await worker_->drain(steady_clock::now());
         co_return 1;
     }
@@ -185,6 +195,7 @@ task<int> dev_server::run() {
     co_await shut_down();
     co_await jobs.join();
     co_await calls_->finish();
+    co_await lane_->finish();
     co_await archives_->finish();
     tasks.request_stop();
     co_await tasks.join();
@@ -229,13 +240,18 @@ task<void> dev_server::watch_worker(event& stopping) {
 }
 
 task<void> dev_server::expire_records() {
-    do {
+    for (bool more = true; more;) {
         const epoch_ms before =
             wall_clock_ms() - std::chrono::duration_cast<milliseconds>(record_ttl).count();
-        if (auto expired = co_await log_->expire(before, after(start_wait)); !expired) {
+        auto expired = co_await log_->expire(before, after(expire_wait));
+        if (!expired) {
             log::warning("old records stay", {{"reason", expired.error().message}});
         }
-    } while (co_await sleep_until(after(expire_interval)));
+        const bool unfinished = expired && *expired > 0;
+        const auto slept =
+            co_await sleep_until(after(unfinished ? nanoseconds(expire_pause) : expire_interval));
+        more = slept.has_value();
+    }
 }
 
 task<std::string> dev_server::metrics_text() {
@@ -244,6 +260,7 @@ task<std::string> dev_server::metrics_text() {
     auto depth = co_await queue_->measure(after(start_wait));
     ring_gauges_.set_jobs(depth ? *depth : faas::job_queue::depth{}, intake_->statistics());
     ring_gauges_.set_calls(calls_->statistics(), calls_->live());
+    ring_gauges_.set_lanes(lane_->hub(), lane_->statistics());
     co_return prometheus::TextSerializer().Serialize(registry_.Collect());
 }
 
@@ -270,15 +287,7 @@ result<int> run_dev_server(dev_options options) {
     if (!ground) {
         return propagate(ground);
     }
-    auto ring = uring::ring::create();
-    if (!ring) {
-        return propagate(ring);
-    }
-    dev_server server(options, *ground, **ring);
-    if (auto opened = server.open(); !opened) {
-        return propagate(opened);
-    }
-    return (*ring)->run(server.run());
+    return serve_on_ring<dev_server>(options, *ground);
 }
 
 }  // namespace hearth

@@ -45,25 +45,6 @@ void fleet_gauges::set_queued(const ctrl::queued_invoker_statistics& calls) {
         calls.found_by_log);
 }
 
-void fleet_gauges::set_lanes(ctrl::lane_hub& lanes, const ctrl::lane_invoker_statistics& calls) {
-    set("hearth_lanes", "Lanes that workers keep open", lanes.lanes());
-    set("hearth_lanes_refused", "Attempts at a lane: wrong token, version, silence, too many",
-        lanes.statistics().refused);
-    set("hearth_lanes_crowded_out", "Of these, silent ones whose places newer streams took",
-        lanes.statistics().crowded_out);
-    set("hearth_lane_strangers", "Streams that have not said hello yet", lanes.strangers());
-    const char* credits = "Calls that workers take over lanes at once";
-    set_each("hearth_lane_credits", credits, "state",
-             {{"all", lanes.scheduler().credits()}, {"free", lanes.scheduler().credits_free()}});
-    set("hearth_lane_calls_waiting", "Calls in line for a lane", lanes.scheduler().waiting());
-    set_each("hearth_lane_calls", "Calls by what became of them on lanes", "event",
-             {{"answered", calls.answered},
-              {"resent", calls.resent},
-              {"lost", calls.lost},
-              {"left", calls.left},
-              {"queued", calls.fell_back}});
-}
-
 void fleet_gauges::set_dead_letters(const worker::dead_letter_statistics& counts) {
     set_each("hearth_dead_letters",
              "Dead letters whose records were made to say so, and failed steps", "event",

@@ -6,8 +6,6 @@
 #include "backlog_meter.h"
 #include "base/gauges.h"
 #include "ctrl/code_sweep.h"
-#include "ctrl/lane_hub.h"
-#include "ctrl/lane_invoker.h"
 #include "ctrl/queued_invoker.h"
 #include "ctrl/worker_registry.h"
 #include "faas/ports.h"
@@ -28,7 +26,6 @@ public:
     void set_backlog(const backlog_meter::reading& now, std::optional<milliseconds> age);
     void set_code_sweep(const ctrl::code_sweep::statistics& counts);
     void set_queued(const ctrl::queued_invoker_statistics& calls);
-    void set_lanes(ctrl::lane_hub& lanes, const ctrl::lane_invoker_statistics& calls);
     void set_dead_letters(const worker::dead_letter_statistics& counts);
     void set_rate_limit(const redis::rate_limiter& limiter);
     void set_heartbeats(const worker::heartbeat::statistics& counts);

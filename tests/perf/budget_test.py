@@ -40,8 +40,8 @@ SYSTEM_CALLS_BUDGET = 11.2
 # calls share them.
 ENTERS_BUDGET = 3.5
 ENTERS_SHARED_BUDGET = 2
-# malloc, calloc, realloc of all threads, with the record of the call. Measured: 59.
-ALLOCATIONS_BUDGET = 66
+# malloc and operator new of all threads, with the record of the call. Measured: 45.
+ALLOCATIONS_BUDGET = 50
 # How often the sandbox's Python goes to sleep for a call. Measured: 0 to 1.0, by whether the next
 # event is there before it looks. It was 2 when it slept in a read, which is also woken when the
 # worker takes the answer to the last call.

@@ -1,7 +1,9 @@
-// Counts what a program asks of malloc, for tests/perf/budget_test.py: preloaded, it keeps the
-// count in the file that HEARTH_COUNT_FILE names, where the test reads it while the program runs.
-// Only of programs called HEARTH_COUNT_PROGRAM: their children inherit the preloading.
+// Counts what a program asks of malloc and of operator new, for tests/perf/budget_test.py:
+// preloaded, it keeps the count in the file that HEARTH_COUNT_FILE names, where the test reads it
+// while the program runs. Only of programs called HEARTH_COUNT_PROGRAM: their children inherit the
+// preloading.
 #define _GNU_SOURCE
+#include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdatomic.h>
@@ -10,11 +12,6 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
-
-extern void* __libc_malloc(size_t size);
-extern void* __libc_calloc(size_t count, size_t size);
-extern void* __libc_realloc(void* old, size_t size);
-extern void* __libc_memalign(size_t alignment, size_t size);
 
 static _Atomic uint64_t unseen;
 static _Atomic uint64_t* counter = &unseen;
@@ -36,36 +33,22 @@ __attribute__((constructor)) static void open_counter(void) {
     }
 }
 
-static void count(void) {
-    atomic_fetch_add_explicit(counter, 1, memory_order_relaxed);
-}
-
-void* malloc(size_t size) {
-    count();
-    return __libc_malloc(size);
-}
-
-void* calloc(size_t number, size_t size) {
-    count();
-    return __libc_calloc(number, size);
-}
-
-void* realloc(void* old, size_t size) {
-    count();
-    return __libc_realloc(old, size);
-}
-
-void* aligned_alloc(size_t alignment, size_t size) {
-    count();
-    return __libc_memalign(alignment, size);
-}
-
-int posix_memalign(void** made, size_t alignment, size_t size) {
-    count();
-    void* memory = __libc_memalign(alignment, size);
-    if (memory == NULL) {
-        return ENOMEM;
+// What stands behind this in the order of libraries: the program's own allocator. Its operator new
+// does not pass by malloc.
+#define FORWARDED(name, parameters, arguments)                       \
+    void* name parameters {                                          \
+        static void*(*next)parameters;                               \
+        if (next == NULL) {                                          \
+            next = (void*(*)parameters)dlsym(RTLD_NEXT, #name);      \
+        }                                                            \
+        atomic_fetch_add_explicit(counter, 1, memory_order_relaxed); \
+        return next arguments;                                       \
     }
-    *made = memory;
-    return 0;
-}
+
+FORWARDED(malloc, (size_t size), (size))
+FORWARDED(calloc, (size_t number, size_t size), (number, size))
+FORWARDED(realloc, (void* old, size_t size), (old, size))
+FORWARDED(aligned_alloc, (size_t alignment, size_t size), (alignment, size))
+FORWARDED(_Znwm, (size_t size), (size))
+FORWARDED(_Znam, (size_t size), (size))
+FORWARDED(_ZnwmSt11align_val_t, (size_t size, size_t alignment), (size, alignment))
