@@ -1,18 +1,43 @@
 #include "ctrl/api_key.h"
 
-#include <openssl/crypto.h>
-#include <openssl/sha.h>
+#include <memory>
 
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+
+#include "base/check.h"
 #include "http/characters.h"
 
 namespace hearth::ctrl {
 namespace {
 
+// OpenSSL looks its algorithms up by name at each use, under a lock, unless they are kept: that is
+// most of what a short hash costs.
+class hasher {
+public:
+    std::array<std::byte, 32> sha256(std::string_view text) {
+        std::array<std::byte, 32> hash;
+        const bool done =
+            ::EVP_DigestInit_ex2(context_.get(), kind_.get(), nullptr) == 1 &&
+            ::EVP_DigestUpdate(context_.get(), text.data(), text.size()) == 1 &&
+            ::EVP_DigestFinal_ex(context_.get(), reinterpret_cast<unsigned char*>(hash.data()),
+                                 nullptr) == 1;
+        HEARTH_CHECK(done, "SHA-256 of a key");
+        return hash;
+    }
+
+private:
+    struct deleter {
+        void operator()(EVP_MD* kind) const noexcept { ::EVP_MD_free(kind); }
+        void operator()(EVP_MD_CTX* context) const noexcept { ::EVP_MD_CTX_free(context); }
+    };
+    std::unique_ptr<EVP_MD, deleter> kind_{::EVP_MD_fetch(nullptr, "SHA256", nullptr)};
+    std::unique_ptr<EVP_MD_CTX, deleter> context_{::EVP_MD_CTX_new()};
+};
+
 std::array<std::byte, 32> sha256(std::string_view text) {
-    std::array<std::byte, 32> hash;
-    ::SHA256(reinterpret_cast<const unsigned char*>(text.data()), text.size(),
-             reinterpret_cast<unsigned char*>(hash.data()));
-    return hash;
+    static thread_local hasher kept;
+    return kept.sha256(text);
 }
 
 }  // namespace

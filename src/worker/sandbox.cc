@@ -21,9 +21,14 @@ namespace {
 constexpr seconds exit_wait{10};      // for a killed sandbox to be gone
 constexpr seconds self_exit_wait{2};  // for one that closed its stream to end by itself
 constexpr double usec_per_ms = 1000;
+constexpr std::uint64_t bytes_per_mb = 1 << 20;
 
 double elapsed_ms(steady_time since) {
     return std::chrono::duration<double, std::milli>(steady_clock::now() - since).count();
+}
+
+std::uint64_t memory_limit_bytes(const faas::function& target) {
+    return static_cast<std::uint64_t>(target.memory_mb) * bytes_per_mb;
 }
 
 // The same for all revisions of a function, and for no two functions.
@@ -127,7 +132,7 @@ task<std::expected<void, faas::outcome>> warm_sandbox::start(const code_director
         healthy_ = true;
         expected_tasks_ = tasks_now();
         expected_processes_ = processes_now();
-        measure(failed);
+        measure(failed, steady_clock::now());
         co_return std::expected<void, faas::outcome>{};
     }
     if (received && received->type == sandbox::frame_type::init_error) {
@@ -138,7 +143,7 @@ task<std::expected<void, faas::outcome>> warm_sandbox::start(const code_director
     } else {
         failed = co_await explain_failure(std::move(received.error()), true);
     }
-    measure(failed);
+    measure(failed, steady_clock::now());
     report(failed);
     failed.logs = output_->end_invocation();
     failed.init_ms = elapsed_ms(born_);
@@ -166,7 +171,8 @@ task<faas::outcome> warm_sandbox::invoke(const faas::invocation& call, deadline 
     } else {
         received = co_await stream_.receive(nonce, until);
     }
-    const double duration_ms = elapsed_ms(began);
+    const steady_time ended = steady_clock::now();
+    const double duration_ms = std::chrono::duration<double, std::milli>(ended - began).count();
     faas::outcome end;
     if (!received) {
         end = co_await explain_failure(std::move(received.error()), false);
@@ -179,7 +185,7 @@ task<faas::outcome> warm_sandbox::invoke(const faas::invocation& call, deadline 
                               "the sandbox answered out of turn");
     }
     ++served;
-    measure(end);
+    measure(end, ended);
     end.logs = output_->end_invocation();
     end.duration_ms = duration_ms;
     report(end);
@@ -194,34 +200,43 @@ task<faas::outcome> warm_sandbox::invoke(const faas::invocation& call, deadline 
     co_return end;
 }
 
+// Nobody is killed far from the limit, and nobody gets there faster than the host's processors
+// clear pages: one that was far from it a moment ago is not asked again.
+bool warm_sandbox::may_be_short_of_memory(steady_time now) const noexcept {
+    constexpr double bytes_per_ms = 64 << 20;  // a processor clears some 10 MB in a millisecond
+    // The kernel charges in steps, of a huge page at most.
+    constexpr double close_bytes = 4 << 20;
+    const double since_ms = std::chrono::duration<double, std::milli>(now - memory_read_).count();
+    return static_cast<double>(memory_peak_) + close_bytes + since_ms * bytes_per_ms >
+           static_cast<double>(memory_limit_bytes(*target_));
+}
+
 // What the call used, from the files of the sandbox's cgroups. A child that was killed for memory
 // makes the call one that was out of memory, whatever the handler made of it: where the kernel ends
 // the sandbox as a whole, there is no other answer either.
-void warm_sandbox::measure(faas::outcome& end) {
-    constexpr std::uint64_t bytes_per_mb = 1 << 20;
-    std::uint64_t peak = 0;
+void warm_sandbox::measure(faas::outcome& end, steady_time now) {
     std::uint64_t cpu_usec = cpu_usec_;
     if (events_.exit) {
-        peak = events_.exit->memory_peak_bytes;
+        memory_peak_ = events_.exit->memory_peak_bytes;
         cpu_usec = events_.exit->cpu_usec;
     } else {
-        peak = events_.shown.read(sandbox::gauge::memory_peak).value_or(0);
         cpu_usec = events_.shown.read(sandbox::gauge::cpu_time).value_or(cpu_usec);
-        const std::uint64_t limit = static_cast<std::uint64_t>(target_->memory_mb) * bytes_per_mb;
-        // Nobody is killed far from the limit, so that the count is read by those alone who were
-        // close. The kernel charges in steps, of a huge page at most.
-        constexpr std::uint64_t close_bytes = 4 * bytes_per_mb;
-        if (peak + close_bytes > limit) {
-            const auto kills = events_.shown.read(sandbox::gauge::memory_events);
-            if (kills.value_or(0) > oom_kills_) {
-                oom_kills_ = *kills;
-                healthy_ = false;
-                explained_ = true;
-                end = out_of_memory_outcome(*target_);
+        if (may_be_short_of_memory(now)) {
+            memory_peak_ = events_.shown.read(sandbox::gauge::memory_peak).value_or(0);
+            memory_read_ = now;
+            if (may_be_short_of_memory(now)) {
+                const auto kills = events_.shown.read(sandbox::gauge::memory_events);
+                if (kills.value_or(0) > oom_kills_) {
+                    oom_kills_ = *kills;
+                    healthy_ = false;
+                    explained_ = true;
+                    end = out_of_memory_outcome(*target_);
+                }
             }
         }
     }
-    end.memory_mb_peak = static_cast<std::int64_t>((peak + bytes_per_mb - 1) / bytes_per_mb);
+    end.memory_mb_peak =
+        static_cast<std::int64_t>((memory_peak_ + bytes_per_mb - 1) / bytes_per_mb);
     end.cpu_ms = static_cast<double>(cpu_usec - std::min(cpu_usec, cpu_usec_)) / usec_per_ms;
     cpu_usec_ = cpu_usec;
 }

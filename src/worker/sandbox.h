@@ -78,7 +78,8 @@ public:
 private:
     task<result<>> launch(const code_directory& code, deadline until);
     task<faas::outcome> explain_failure(error reason, bool starting);
-    void measure(faas::outcome& end);
+    void measure(faas::outcome& end, steady_time now);
+    [[nodiscard]] bool may_be_short_of_memory(steady_time now) const noexcept;
     void report(const faas::outcome& end);
     void report_end();
     [[nodiscard]] holdings look() const;
@@ -97,7 +98,9 @@ private:
     double init_ms_ = 0;
     steady_time born_;
     std::string last_request_id_;
-    std::uint64_t cpu_usec_ = 0;            // when it was last measured
+    std::uint64_t cpu_usec_ = 0;     // when it was last measured
+    std::uint64_t memory_peak_ = 0;  // when it was last read
+    steady_time memory_read_;
     std::uint64_t oom_kills_ = 0;           // likewise
     std::uint64_t expected_tasks_ = 0;      // init, Python, and threads that were left before
     std::uint64_t expected_processes_ = 0;  // once the handler was imported
