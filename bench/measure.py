@@ -109,15 +109,19 @@ def hearth(binary, arguments=()):
 
 
 @contextlib.contextmanager
-def echo(binary):
-    need_binary(binary, "hearth-bench-echo")
+def port_writer(what, binary, *arguments):
+    """A server that writes its port to the file that is its first argument."""
     with tempfile.TemporaryDirectory(prefix="hearth-bench-") as folder:
         port_file = pathlib.Path(folder, "port")
-        process = subprocess.Popen([str(binary), str(port_file)])
+        process = subprocess.Popen([str(binary), str(port_file), *map(str, arguments)])
         try:
-            yield Server(process, wait_for("the echo", process, lambda: read_port(port_file)))
+            yield Server(process, wait_for(what, process, lambda: read_port(port_file)))
         finally:
             stop(process)
+
+
+def echo(binary):
+    return port_writer("the echo", need_binary(binary, "hearth-bench-echo"))
 
 
 def accepts(port):

@@ -138,10 +138,13 @@ class HttpSide:
         self.bench, self.server, self.arguments = bench, server, list(arguments)
         self.key = ["--api-key", measure.API_KEY] if key else []
 
+    def command(self, seconds, connections, *more):
+        return [str(self.bench), f"127.0.0.1:{self.server.port}", *self.key, "--json",
+                "--duration", f"{seconds:g}", "--warm-up", "0.3",
+                "--connections", str(connections), *self.arguments, *more]
+
     def load(self, seconds, connections, *more):
-        command = [self.bench, f"127.0.0.1:{self.server.port}", *self.key, "--json",
-                    "--duration", f"{seconds:g}", "--warm-up", "0.3",
-                   "--connections", str(connections), *self.arguments, *more]
+        command = self.command(seconds, connections, *more)
         done = subprocess.run(command, capture_output=True, text=True, check=False,
                               timeout=seconds + LOAD_GRACE_SECONDS)
         if done.returncode != 0:
