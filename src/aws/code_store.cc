@@ -249,19 +249,24 @@ task<result<>> code_store::remove(std::string_view sha256, deadline until) {
 task<result<std::vector<faas::code_store::stored>>> code_store::list(std::string_view after,
                                                                      std::size_t limit,
                                                                      deadline until) {
-    auto found = co_await bucket_.list_with_times(
-        std::string(prefix), after.empty() ? std::string() : key_of(after), limit, until);
-    if (!found) {
-        co_return propagate(found);
-    }
+    std::string from = after.empty() ? std::string() : key_of(after);
     std::vector<stored> hashes;
-    for (const auto& each : *found) {
-        const auto name =
-            std::string_view(each.key).substr(std::min(prefix.size(), each.key.size()));
-        if (is_hash(name)) {
-            // Without a time it is taken for new, so that nobody removes it.
-            hashes.push_back(
-                {std::string(name), each.modified > 0 ? each.modified : wall_clock_ms()});
+    // A page of nothing but other objects is not the end.
+    for (bool more = true; more && hashes.empty();) {
+        auto found = co_await bucket_.list_with_times(std::string(prefix), from, limit, until);
+        if (!found) {
+            co_return propagate(found);
+        }
+        more = found->size() == limit;
+        for (const auto& each : *found) {
+            const auto name =
+                std::string_view(each.key).substr(std::min(prefix.size(), each.key.size()));
+            if (is_hash(name)) {
+                // Without a time it is taken for new, so that nobody removes it.
+                hashes.push_back(
+                    {std::string(name), each.modified > 0 ? each.modified : wall_clock_ms()});
+            }
+            from = each.key;
         }
     }
     co_return hashes;

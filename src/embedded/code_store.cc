@@ -257,7 +257,9 @@ result<> code_store::write_file(const std::string& name, std::string_view sha256
     const unique_fd target(
         ::openat(half_written_.get(), name.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600));
     if (!target) {
-        return failure("creating a file", errno);
+        // The folder is gone: not_found would say that the code is.
+        return errno == ENOENT ? failure("creating a file, whose folder is gone", EIO)
+                               : failure("creating a file", errno);
     }
     hasher hash;
     auto copied = for_each_block(file, size, until, [&](std::span<const std::byte> block) {
