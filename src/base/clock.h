@@ -24,7 +24,8 @@ inline constexpr deadline never = deadline::max();
     return steady_clock::now() + duration;
 }
 
-// A limit that is none; never passes, and costs no look at the clock.
+// A limit that is none; never passes, and costs no look at the clock. For within() alone, since
+// after() would overflow.
 inline constexpr milliseconds unlimited = milliseconds::max();
 [[nodiscard]] inline deadline within(milliseconds limit) {
     return limit == unlimited ? never : after(limit);

@@ -154,7 +154,7 @@ task<result<>> outbox::run(net::stream& to, milliseconds write_wait_max) {
             counts_.bytes += part.size();
         }
         ++counts_.writes;
-        auto sent = co_await to.write(parts, after(write_wait_max));
+        auto sent = co_await to.write(parts, within(write_wait_max));
         in_write_.clear();
         written_.notify_all();
         if (!sent) {

@@ -70,6 +70,18 @@ TEST_F(outbox_test, writes_nothing_when_there_is_nothing_to_say) {
     EXPECT_TRUE(stream_.writes.empty());
 }
 
+TEST_F(outbox_test, a_write_without_a_limit_waits_for_as_long_as_the_peer_reads_nothing) {
+    stream_.held = true;
+    auto running = loop_.start(out_.run(stream_, unlimited));
+    out_.send(credit{.window = 1});
+    loop_.run_ready_tasks();
+    loop_.run_ready_tasks();  // timers that are due run at the beginning of a turn
+    EXPECT_FALSE(running.done()) << "the lane would be given up";
+    stream_.released.set();
+    loop_.run_ready_tasks();
+    EXPECT_EQ(stream_.writes.size(), 1u);
+}
+
 TEST_F(outbox_test, sends_a_single_frame_at_once) {
     auto running = loop_.start(out_.run(stream_, seconds(30)));
     loop_.run_ready_tasks();
