@@ -18,8 +18,9 @@
 namespace hearth::worker {
 namespace {
 
-constexpr seconds exit_wait{10};      // for a killed sandbox to be gone
-constexpr seconds self_exit_wait{2};  // for one that closed its stream to end by itself
+constexpr seconds exit_wait{10};        // for a killed sandbox to be gone
+constexpr seconds self_exit_wait{2};    // for one that closed its stream to end by itself
+constexpr milliseconds peak_stands{1};  // in which a processor clears some 10 MB
 constexpr double usec_per_ms = 1000;
 constexpr std::uint64_t bytes_per_mb = 1 << 20;
 
@@ -201,7 +202,7 @@ task<faas::outcome> warm_sandbox::invoke(const faas::invocation& call, deadline 
 }
 
 // Nobody is killed far from the limit, and nobody gets there faster than the host's processors
-// clear pages: one that was far from it a moment ago is not asked again.
+// clear pages.
 bool warm_sandbox::may_be_short_of_memory(steady_time now) const noexcept {
     constexpr double bytes_per_ms = 64 << 20;  // a processor clears some 10 MB in a millisecond
     // The kernel charges in steps, of a huge page at most.
@@ -209,6 +210,12 @@ bool warm_sandbox::may_be_short_of_memory(steady_time now) const noexcept {
     const double since_ms = std::chrono::duration<double, std::milli>(now - memory_read_).count();
     return static_cast<double>(memory_peak_) + close_bytes + since_ms * bytes_per_ms >
            static_cast<double>(memory_limit_bytes(*target_));
+}
+
+// Not asked again within a moment in which it could not come near the limit. A longer one would
+// give what this call took to the next.
+bool warm_sandbox::may_have_grown(steady_time now) const noexcept {
+    return now - memory_read_ >= peak_stands || may_be_short_of_memory(now);
 }
 
 // What the call used, from the files of the sandbox's cgroups. A child that was killed for memory
@@ -221,8 +228,8 @@ void warm_sandbox::measure(faas::outcome& end, steady_time now) {
         cpu_usec = events_.exit->cpu_usec;
     } else {
         cpu_usec = events_.shown.read(sandbox::gauge::cpu_time).value_or(cpu_usec);
-        if (may_be_short_of_memory(now)) {
-            memory_peak_ = events_.shown.read(sandbox::gauge::memory_peak).value_or(0);
+        if (may_have_grown(now)) {
+            memory_peak_ = events_.shown.read(sandbox::gauge::memory_peak).value_or(memory_peak_);
             memory_read_ = now;
             if (may_be_short_of_memory(now)) {
                 const auto kills = events_.shown.read(sandbox::gauge::memory_events);

@@ -80,6 +80,7 @@ private:
     task<faas::outcome> explain_failure(error reason, bool starting);
     void measure(faas::outcome& end, steady_time now);
     [[nodiscard]] bool may_be_short_of_memory(steady_time now) const noexcept;
+    [[nodiscard]] bool may_have_grown(steady_time now) const noexcept;
     void report(const faas::outcome& end);
     void report_end();
     [[nodiscard]] holdings look() const;

@@ -363,6 +363,21 @@ def handler(event, context):
     });
 }
 
+TEST_F(worker_life_test, a_call_tells_the_memory_that_it_took_itself) {
+    options_.dispatch.memory_budget_mb = faas::memory_mb_max;
+    run([this]() -> task<void> {
+        const auto target = function(R"(
+def handler(event, context):
+    return len(b"x" * (event << 20))
+)",
+                                     20'000, faas::memory_mb_max);
+        for (const int taken_mb : {1, 60, 120, 180}) {
+            const auto end = co_await invoke(target, concat(taken_mb));
+            EXPECT_GE(end->memory_mb_peak, taken_mb);
+        }
+    });
+}
+
 TEST_F(worker_life_test, a_kill_by_the_policy_is_told_from_another_signal) {
     run([this]() -> task<void> {
         const auto target = function(R"(
