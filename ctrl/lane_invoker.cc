@@ -121,6 +121,12 @@ task<result<>> lane_invoker::wait_for_end(lane_call& call) {
     co_return result<>{};
 }
 
+bool lane_invoker::is_final(const error& refusal) const noexcept {
+    return refusal.code == errc::deadline_exceeded ||
+           (options_.same_worker_otherwise &&
+            (refusal.code == errc::limit_exceeded || refusal.code == errc::unavailable));
+}
+
 lane_invoker::way lane_invoker::judge(attempt& mine) {
     lane_call& call = *mine.call;
     if (call.end) {
@@ -129,7 +135,7 @@ lane_invoker::way lane_invoker::judge(attempt& mine) {
         return way::answered;
     }
     if (call.refusal) {
-        if (call.refusal->code == errc::deadline_exceeded) {
+        if (is_final(*call.refusal)) {
             mine.answer = std::unexpected(std::move(*call.refusal));
             return way::answered;
         }

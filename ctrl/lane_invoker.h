@@ -10,6 +10,9 @@ namespace hearth::ctrl {
 struct lane_invoker_options {
     // That a call waits for a credit; then it goes the other way, which a fleet can grow by.
     milliseconds credit_wait_max{1'000};
+    // The other way leads to the same worker: what it refuses for want of room, or because it ends,
+    // it is not asked again.
+    bool same_worker_otherwise = false;
 };
 
 struct lane_invoker_statistics {
@@ -54,6 +57,7 @@ private:
     task<result<>> wait_for_credit(lane_call& call, deadline until);
     task<result<>> wait_for_end(lane_call& call);
     way judge(attempt& mine);
+    [[nodiscard]] bool is_final(const error& refusal) const noexcept;
 
     lane_hub& hub_;
     faas::invoker& otherwise_;

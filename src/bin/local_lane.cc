@@ -26,7 +26,7 @@ local_lane::local_lane(worker::worker& running, thread_pool& lookups, std::strin
       hub_(
           {.token = token, .report_interval = report_interval, .connection = connection},
           [this](const faas::worker_report&) { greeted_.set(); }, [](const std::string&) {}),
-      over_lane_(hub_, running),
+      over_lane_(hub_, running, {.same_worker_otherwise = true}),
       client_(running, host_, lookups,
               {.token = token, .worker_id = worker_id, .connection = connection}) {}
 

@@ -9,10 +9,11 @@
 
 namespace hearth {
 
-// The lane of `hearth dev` to itself, over a pair of sockets: controller and worker speak there as
-// they do in a fleet. How many calls wait is for the worker's own queues to say, so that it has all
-// the credits that a lane can have; what they refuse is refused by the worker itself in the end,
-// with its reason. Home ring only.
+// The lane of `hearth dev` to itself, over a pair of streams in memory: controller and worker speak
+// there as they do in a fleet. How many calls wait is for the worker's own queues to say, so that
+// it has all the credits that a lane can have; what they refuse, the caller is refused with the
+// worker's reason. Calls that find no credit, and functions whose definition no lane takes, go to
+// the worker directly. Home ring only.
 class local_lane {
 public:
     // Both outlive it.

@@ -96,6 +96,7 @@ class QueueTest(StandaloneTest):
         self.assertEqual(len(crowd.answers), 9)
         for answer in crowd.answers:
             self.assert_refused(answer, "function's queue is full (100 calls wait)")
+        self.assertEqual(client.metrics()['hearth_invocations_total{status="refused"}'], 9)
         self.assertEqual(client.result(other, 0), "rested")
         # A caller that gives up makes room for another.
         late = client.try_run(busy, 0, {"x-timeout-ms": "100"})
