@@ -19,7 +19,7 @@ constexpr const char* worker_id = "local";
 local_lane::local_lane(worker::worker& running, thread_pool& lookups)
     : local_lane(running, lookups, make_uuid()) {}
 
-local_lane::local_lane(worker::worker& running, thread_pool& lookups, std::string token)
+local_lane::local_lane(worker::worker& running, thread_pool& lookups, const std::string& token)
     : host_(
           running.dispatch(), [] { return lane::credits_max; },
           [] { return faas::worker_report{.id = worker_id, .host = worker_id}; }),

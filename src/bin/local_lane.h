@@ -32,7 +32,7 @@ public:
     }
 
 private:
-    local_lane(worker::worker& running, thread_pool& lookups, std::string token);
+    local_lane(worker::worker& running, thread_pool& lookups, const std::string& token);
     task<void> serve(std::unique_ptr<net::stream> end);
 
     worker::worker_lane_host host_;

@@ -43,9 +43,7 @@ public:
     template <std::unsigned_integral T>
     T number() noexcept {
         T wire = 0;
-        if (const auto bytes = text(sizeof wire); !bytes.empty()) {
-            std::memcpy(&wire, bytes.data(), sizeof wire);
-        }
+        text(sizeof wire).copy(reinterpret_cast<char*>(&wire), sizeof wire);
         return little_endian(wire);
     }
     std::string_view text(std::size_t size) noexcept {
