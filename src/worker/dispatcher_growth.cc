@@ -12,7 +12,6 @@ namespace hearth::worker {
 namespace {
 
 constexpr milliseconds regrow_interval_min{5};
-constexpr milliseconds held_back_interval{10};  // as fast as run_queue's mean follows the host
 
 }  // namespace
 
@@ -145,14 +144,12 @@ void dispatcher::keep_growing(pool& which) {
 }
 
 // While calls wait, looks again after each start's time: a call that runs longer than that is slow,
-// and more sandboxes pay off. Where calls are held back beside free sandboxes no start is awaited,
-// but the host's other programs, whose end nobody tells.
+// and more sandboxes pay off.
 task<void> dispatcher::regrow(pool_key key) {
     pool& which = *pools_.at(key);
     while (!which.waiters.empty() && !finishing_) {
-        const auto start = std::chrono::duration_cast<milliseconds>(
+        const auto pause = std::chrono::duration_cast<milliseconds>(
             std::chrono::duration<double, std::milli>(which.start_ms));
-        const auto pause = which.idle.empty() ? start : std::min(start, held_back_interval);
         [[maybe_unused]] const auto waited =
             co_await finish_began_.wait(after(std::max(pause, regrow_interval_min)));
         hand_out(which);
