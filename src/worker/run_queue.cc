@@ -12,7 +12,7 @@ namespace hearth::worker {
 namespace {
 
 constexpr milliseconds look_interval{1};  // a look costs some two microseconds
-constexpr double memory_ms = 10;
+constexpr double newest_weight = 0.1;     // hence ten milliseconds
 
 }  // namespace
 
@@ -27,12 +27,10 @@ std::size_t run_queue::online_processors() noexcept {
 }
 
 double run_queue::mean(steady_time now) {
-    const double since_ms = std::chrono::duration<double, std::milli>(now - looked_).count();
     if (now - looked_ >= look_interval) {
         looked_ = now;
         if (const auto seen = look()) {
-            // By time, not by looks: what was a second ago says nothing of now.
-            mean_ += since_ms / (since_ms + memory_ms) * (our_share_ * *seen - mean_);
+            mean_ += newest_weight * (our_share_ * *seen - mean_);
         }
     }
     return mean_;

@@ -58,19 +58,6 @@ TEST(run_queue, threads_that_compute_are_counted) {
     EXPECT_LT(after_looks(host, 200, now), crowded);
 }
 
-TEST(run_queue, what_was_long_ago_weighs_nothing) {
-    run_queue host(1, 1);
-    steady_time now = steady_clock::now();
-    double crowded = 0;
-    {
-        const computing_threads busy(8);
-        crowded = after_looks(host, 200, now);
-    }
-    // Nobody looked meanwhile. Other programs of this host may compute now, but not so many.
-    const double later = host.mean(now + seconds(1));
-    EXPECT_LT(later, crowded - 4);
-}
-
 TEST(run_queue, of_a_hosts_tasks_those_count_that_fall_to_our_processors) {
     const computing_threads busy(8);
     run_queue all(64, 64);
