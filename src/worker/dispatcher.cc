@@ -29,8 +29,7 @@ dispatcher::dispatcher(uring::ring& home, sandbox_manager& manager, code_cache& 
       surroundings_{.home = home,
                     .manager = manager,
                     .found = found,
-                    .cpu_floor_millis = options.cpu_floor_millis},
-      host_(options.processors) {
+                    .cpu_floor_millis = options.cpu_floor_millis} {
     tasks_.spawn(tend_idle());
 }
 

@@ -1,6 +1,5 @@
 #include "worker/run_queue.h"
 
-#include <algorithm>
 #include <array>
 #include <charconv>
 #include <string_view>
@@ -16,21 +15,13 @@ constexpr double newest_weight = 0.1;     // hence ten milliseconds
 
 }  // namespace
 
-run_queue::run_queue(std::size_t processors, std::size_t of_host)
-    : file_(::open("/proc/loadavg", O_RDONLY | O_CLOEXEC)),
-      our_share_(std::min(1.0, static_cast<double>(processors) /
-                                   static_cast<double>(std::max<std::size_t>(of_host, 1)))) {}
-
-// Not those that this process may run on, which std::thread::hardware_concurrency() has.
-std::size_t run_queue::online_processors() noexcept {
-    return static_cast<std::size_t>(std::max(::sysconf(_SC_NPROCESSORS_ONLN), 1L));
-}
+run_queue::run_queue() : file_(::open("/proc/loadavg", O_RDONLY | O_CLOEXEC)) {}
 
 double run_queue::mean(steady_time now) {
     if (now - looked_ >= look_interval) {
         looked_ = now;
         if (const auto seen = look()) {
-            mean_ += newest_weight * (our_share_ * *seen - mean_);
+            mean_ += newest_weight * (*seen - mean_);
         }
     }
     return mean_;
