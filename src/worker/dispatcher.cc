@@ -5,7 +5,6 @@
 #include "base/concat.h"
 #include "worker/dispatcher_pool.h"
 #include "worker/error_report.h"
-#include "worker/growth.h"
 
 namespace hearth::worker {
 namespace {
@@ -80,8 +79,7 @@ task<std::expected<warm_sandbox*, dispatcher::refusal>> dispatcher::acquire(
     }
     pool& mine = pool_of(target);
     ++mine.calls;
-    const bool begins = mine.waiters.empty() && may_begin(mine);
-    if (warm_sandbox* usable = begins ? take_usable(mine) : nullptr) {
+    if (warm_sandbox* usable = take_usable(mine)) {
         run(mine, *usable);
         co_return usable;
     }
@@ -95,7 +93,6 @@ task<std::expected<warm_sandbox*, dispatcher::refusal>> dispatcher::acquire(
     }
     mine.waiters.push_back(&self);
     ++waiting_;
-    statistics_.held_back += mine.idle.empty() ? 0 : 1;
     grow(mine);
     keep_growing(mine);
     auto decided = co_await self.decided.wait(until);
@@ -111,13 +108,12 @@ task<std::expected<warm_sandbox*, dispatcher::refusal>> dispatcher::acquire(
     co_return answer(std::unexpect, std::move(decided.error()));
 }
 
-void dispatcher::release(warm_sandbox& used, const faas::outcome& end) {
+void dispatcher::release(warm_sandbox& used, double service_ms) {
     --busy_;
     released_.notify_all();
     pool* home = find_pool(used.target());
     home->running.erase(&used);
-    home->service_ms = smoothed(home->service_ms, end.duration_ms);
-    home->cpu_ms = smoothed(home->cpu_ms, end.cpu_ms);
+    home->service_ms = smoothed(home->service_ms, service_ms);
     if (!used.healthy() || used.ended() || finishing_) {
         ++statistics_.discarded;
         discard(used);
@@ -133,30 +129,8 @@ void dispatcher::release(warm_sandbox& used, const faas::outcome& end) {
     } else {
         keep(*home, used);
     }
-    hand_out(*home);
     serve_starved();
     drop_if_unused(*home);
-}
-
-bool dispatcher::may_begin(const pool& which) {
-    const std::size_t running = which.running.size();
-    if (running < per_processor * options_.processors) {
-        return true;  // without a look at the clock
-    }
-    return worker::may_begin({.running = running,
-                              .cpu_ms = which.cpu_ms,
-                              .service_ms = which.service_ms,
-                              .runnable = host_.mean(steady_clock::now()),
-                              .processors = options_.processors});
-}
-
-// Calls that were held back, as far as they may begin now.
-void dispatcher::hand_out(pool& which) {
-    while (!which.waiters.empty() && !which.idle.empty() && may_begin(which)) {
-        if (warm_sandbox* usable = take_usable(which)) {
-            serve_next(which, *usable);
-        }
-    }
 }
 
 void dispatcher::run(pool& which, warm_sandbox& taken) {
@@ -178,8 +152,13 @@ void dispatcher::keep(pool& which, warm_sandbox& free_one) {
 // Hands a free sandbox to the longest waiting call of its revision, or keeps it for the next one.
 void dispatcher::give(pool& which, warm_sandbox& free_one) {
     free_one.life.become(sandbox_state::idle);
-    if (!which.waiters.empty() && (which.retired || may_begin(which))) {
-        serve_next(which, free_one);
+    if (!which.waiters.empty()) {
+        waiter& next = *which.waiters.front();
+        which.waiters.pop_front();
+        --waiting_;
+        run(which, free_one);
+        next.granted = &free_one;
+        next.decided.set();
         return;
     }
     if (which.retired) {
@@ -194,15 +173,6 @@ void dispatcher::give(pool& which, warm_sandbox& free_one) {
     if (due_of(free_one) < idle_due_) {
         idle_changed_.notify_all();
     }
-}
-
-void dispatcher::serve_next(pool& which, warm_sandbox& free_one) {
-    waiter& next = *which.waiters.front();
-    which.waiters.pop_front();
-    --waiting_;
-    run(which, free_one);
-    next.granted = &free_one;
-    next.decided.set();
 }
 
 void dispatcher::retire(std::string_view function_id, std::int64_t current_revision) {

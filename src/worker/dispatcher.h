@@ -16,7 +16,6 @@
 #include "worker/eviction.h"
 #include "worker/recycling.h"
 #include "worker/retired_revisions.h"
-#include "worker/run_queue.h"
 #include "worker/sandbox.h"
 #include "worker/sandbox_manager.h"
 #include "worker/violations.h"
@@ -59,16 +58,15 @@ struct dispatcher_statistics {
     std::uint64_t frozen = 0;
     std::uint64_t thawed = 0;
     std::uint64_t crash_loop_refusals = 0;  // calls that were not tried
-    std::uint64_t held_back = 0;            // calls that waited beside a free sandbox (growth.h)
 };
 
 // Decides which sandbox runs which call: per revision a queue of calls and a set of sandboxes, over
 // all of them a memory budget. Starts sandboxes where that shortens a queue (growth.h) and does not
 // repeat a failure (start_backoff.h), hands a free one to the longest waiting call, freezes what is
-// idle, holds calls back that would only crowd the processors (growth.h), makes room by ending the
-// idle sandbox that is worth least (eviction.h). A function without any sandbox gets room as its
-// oldest call's turn comes, however busy others are. Everything that it starts lives in its own
-// scope, which is never stopped, only joined by finish(). Ring thread only.
+// idle, makes room by ending the idle sandbox that is worth least (eviction.h). A function without
+// any sandbox gets room as its oldest call's turn comes, however busy others are. Everything that
+// it starts lives in its own scope, which is never stopped, only joined by finish(). Ring thread
+// only.
 class dispatcher {
 public:
     dispatcher(uring::ring& home, sandbox_manager& manager, code_cache& code, violations& found,
@@ -83,7 +81,7 @@ public:
     // A sandbox for one call, to be given back by release().
     task<std::expected<warm_sandbox*, refusal>> acquire(
         std::shared_ptr<const faas::function> target, deadline until);
-    void release(warm_sandbox& used, const faas::outcome& end);
+    void release(warm_sandbox& used, double service_ms);
 
     void retire(std::string_view function_id, std::int64_t current_revision);
     // Ends every sandbox, running ones too, and waits until they are gone. Waiting calls are
@@ -116,10 +114,7 @@ private:
     [[nodiscard]] std::optional<error> queue_full(const pool& which) const;
     warm_sandbox* take_idle(pool& from);
     warm_sandbox* take_usable(pool& from);
-    [[nodiscard]] bool may_begin(const pool& which);
-    void hand_out(pool& which);
     void run(pool& which, warm_sandbox& taken);
-    void serve_next(pool& which, warm_sandbox& free_one);
     void keep(pool& which, warm_sandbox& free_one);
     void refuse_crash_loop(pool& which);
     void grow(pool& which);
@@ -148,7 +143,6 @@ private:
     dispatcher_options options_;
     sandbox_surroundings surroundings_;
     greedy_dual eviction_;
-    run_queue host_;
     dispatcher_statistics statistics_;
 
     std::map<pool_key, std::unique_ptr<pool>> pools_;

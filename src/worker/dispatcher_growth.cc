@@ -21,9 +21,6 @@ void dispatcher::grow(pool& which) {
     }
     const steady_time now = steady_clock::now();
     which.starved = false;
-    if (!which.idle.empty() || !may_begin(which)) {
-        return;  // another would be held back as well
-    }
     if (which.backoff.must_wait(now)) {
         refuse_crash_loop(which);
         return;
@@ -152,7 +149,6 @@ task<void> dispatcher::regrow(pool_key key) {
             std::chrono::duration<double, std::milli>(which.start_ms));
         [[maybe_unused]] const auto waited =
             co_await finish_began_.wait(after(std::max(pause, regrow_interval_min)));
-        hand_out(which);
         grow(which);
     }
     which.growing = false;

@@ -38,7 +38,6 @@ struct dispatcher::pool {
     std::uint64_t calls = 0;   // since the pool is there
     start_backoff backoff;
     double service_ms = 0;
-    double cpu_ms = 0;
     double start_ms = start_ms_guess;
     bool retired = false;
     bool starved = false;  // wants a sandbox that there is no room for

@@ -5,15 +5,6 @@
 
 namespace hearth::worker {
 
-bool may_begin(const crowding& now) noexcept {
-    if (now.running < per_processor * now.processors || now.service_ms <= 0) {
-        return true;
-    }
-    const auto processors = static_cast<double>(now.processors);
-    const double used = static_cast<double>(now.running) * now.cpu_ms / now.service_ms;
-    return used < computing_share * processors || now.runnable <= processors;
-}
-
 std::size_t sandboxes_to_start(const growth_state& now) noexcept {
     if (now.waiting == 0) {
         return 0;

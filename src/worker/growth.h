@@ -21,25 +21,6 @@ inline constexpr double pressed_ms_max = 50;
 // So many sandboxes keep a processor busy: one computes while the other's answer is on its way.
 inline constexpr std::size_t per_processor = 2;
 
-// How one function's calls use a host whose processors may all be busy.
-struct crowding {
-    std::size_t running = 0;  // sandboxes with a call
-    double cpu_ms = 0;        // recent mean of a call's processor time
-    double service_ms = 0;    // recent mean of a call
-    double runnable = 0;      // recent mean of the host's tasks that run or wait for a processor
-    std::size_t processors = 1;
-};
-
-// So much of the host has a function that computes: what uses less is not slowed down for the sake
-// of others, however many of its calls wait for something else.
-inline constexpr double computing_share = 0.25;
-
-// Whether one more call may begin where a sandbox is free for it. Not while the function's calls
-// keep the processors busy and more tasks want one than there are: another would end no earlier,
-// and all calls of all functions, and the worker itself, would wait among more. It is looked at
-// again as each call ends.
-[[nodiscard]] bool may_begin(const crowding& now) noexcept;
-
 // How many sandboxes to start now. One that starts helps only after start_ms, so none is started
 // where the present ones will have served everybody by then: a burst of first calls to a fast
 // function shares one sandbox, a slow function gets as many as shorten its queue to one start's

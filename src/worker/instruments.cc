@@ -91,10 +91,6 @@ void instruments::refresh(const dispatcher& dispatch, const made_ahead& ahead,
             dispatch.crash_looping());
     out.set("hearth_crash_loop_refusals", "Calls that were not tried for that since the start",
             statistics.crash_loop_refusals);
-    out.set("hearth_invocations_held_back",
-            "Calls that waited beside a free sandbox because the host's processors were taken, "
-            "since the start",
-            statistics.held_back);
     out.set("hearth_sandboxes_evicted", "Idle sandboxes ended to make room since the start",
             statistics.evicted);
     out.set("hearth_sandboxes_expired", "Sandboxes ended for being idle too long since the start",

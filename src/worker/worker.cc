@@ -73,7 +73,7 @@ task<result<faas::outcome>> worker::run(const faas::invocation& call, deadline u
         end.init_ms = sandbox.init_ms();
         instruments_.count_cold_start(end.init_ms);
     }
-    dispatch_->release(sandbox, end);
+    dispatch_->release(sandbox, end.duration_ms);
     co_return end;
 }
 

@@ -46,33 +46,5 @@ INSTANTIATE_TEST_SUITE_P(
                     {100, 1, 0, 1, 0, 25},
                     3}));
 
-struct crowding_case {
-    const char* rule;
-    crowding now;
-    bool begins;
-};
-
-class held_back : public ::testing::TestWithParam<crowding_case> {};
-
-TEST_P(held_back, a_call_begins_as_the_rule_says) {
-    EXPECT_EQ(may_begin(GetParam().now), GetParam().begins) << GetParam().rule;
-}
-
-// Fields in order: running, cpu_ms, service_ms, runnable, processors.
-INSTANTIATE_TEST_SUITE_P(
-    all, held_back,
-    ::testing::Values(
-        crowding_case{
-            "two for each processor begin, whatever the host does", {3, 5, 5, 50, 2}, true},
-        crowding_case{
-            "a fifth that computes waits where processors are short", {4, 5, 5, 3, 2}, false},
-        crowding_case{"and begins where they are not", {4, 5, 5, 2, 2}, true},
-        crowding_case{"computing slowly among many is computing", {16, 0.04, 0.5, 8, 2}, false},
-        crowding_case{"one that waits for something else begins", {100, 0.5, 1000, 50, 2}, true},
-        crowding_case{"nothing is known of it yet", {10, 0, 0, 50, 2}, true},
-        crowding_case{"a quarter of the processors is computing", {10, 1, 20, 50, 2}, false},
-        crowding_case{"a little less is not", {10, 1, 20.5, 50, 2}, true},
-        crowding_case{"more processors, more of them", {7, 5, 5, 50, 4}, true}));
-
 }  // namespace
 }  // namespace hearth::worker
