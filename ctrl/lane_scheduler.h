@@ -63,9 +63,8 @@ public:
     // Waits from enqueue() until next() returns it; then has a credit until ended().
     class call : public list_hook<call> {
     public:
-        // `target` outlives the wait.
         explicit call(const faas::function& target)
-            : revision_(target.revision), function_id_(target.id) {}
+            : function_id_(target.id), revision_(target.revision) {}
         // `by` is not to get it again.
         void add_refusal(const lane& by) { refused_by_.push_back(&by); }
         void inherit_refusals(const call& from) { refused_by_ = from.refused_by_; }
@@ -75,8 +74,8 @@ public:
 
     private:
         friend class lane_scheduler;
+        std::string function_id_;
         std::int64_t revision_;
-        std::string_view function_id_;  // until it has waited
         std::vector<const lane*> refused_by_;
         line* line_ = nullptr;
     };
