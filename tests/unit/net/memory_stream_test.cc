@@ -12,6 +12,7 @@
 #include "coro/yield.h"
 #include "tests/support/sockets.h"
 #include "tests/support/test_executor.h"
+#include "tests/unit/net/read_to_end.h"
 #include "uring/ring.h"
 
 namespace hearth::net {
@@ -39,17 +40,6 @@ struct pair_of_ends {
         co_await b->close();
     }
 };
-
-task<> read_to_end(stream& from, std::string& text) {
-    for (;;) {
-        auto some = co_await from.read(soon());
-        EXPECT_TRUE(some);
-        if (!some || some->empty()) {
-            co_return;
-        }
-        text += some->text();
-    }
-}
 
 task<> write_all(stream& to, const std::string& text, std::size_t piece_bytes) {
     for (std::size_t at = 0; at < text.size(); at += piece_bytes) {

@@ -23,6 +23,7 @@
 #include "tests/support/certificates.h"
 #include "tests/support/sockets.h"
 #include "tests/support/test_executor.h"
+#include "tests/unit/net/read_to_end.h"
 
 namespace hearth::net {
 namespace {
@@ -58,17 +59,6 @@ task<connected> connect_pair(const std::string& address) {
 task<> close_both(connected& both) {
     co_await both.client->close();
     co_await both.server->close();
-}
-
-task<> read_to_end(stream& from, std::string& text) {
-    for (;;) {
-        auto some = co_await from.read(soon());
-        EXPECT_TRUE(some);
-        if (!some || some->empty()) {
-            co_return;
-        }
-        text += some->text();
-    }
 }
 
 task<> write_in_parts(stream& to, const std::string& text, std::size_t part_bytes) {
