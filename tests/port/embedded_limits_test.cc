@@ -302,6 +302,14 @@ TEST_F(embedded_code_files, damage_on_the_disk_is_noticed_and_healed_by_storing_
     EXPECT_TRUE(loop().run(port().open(hash, soon())));
 }
 
+TEST_F(embedded_code_files, a_folder_that_is_gone_is_not_said_to_be_missing_code) {
+    std::filesystem::remove_all(directory());
+    const auto file = file_with("content");
+    const auto stored = loop().run(port().put(sha256_of("content"), file.get(), 7, soon()));
+    ASSERT_FALSE(stored);
+    EXPECT_EQ(stored.error().code, errc::io) << stored.error().message;
+}
+
 TEST_F(embedded_code_files, a_missing_parent_is_refused_with_the_remedy) {
     thread_pool pool(1, 1);
     const auto refused = embedded::code_store::open(directory() + "/absent/deep", pool);

@@ -48,6 +48,21 @@ TEST_F(aws_code_store, content_that_was_damaged_in_the_bucket_is_corrupt) {
     EXPECT_EQ(run(home_->port().open(hash, soon())).error().code, errc::corrupt);
 }
 
+TEST_F(aws_code_store, pages_of_other_objects_are_not_the_end_of_the_list) {
+    // A hash begins with a digit or a to f: these stand before it.
+    for (const char* other : {"code/!1", "code/!2", "code/!3"}) {
+        ASSERT_TRUE(run(home_->bucket().put(other, "other", "text/plain", soon())));
+    }
+    const auto hash = sha256_of("content");
+    const auto file = file_with("content");
+    ASSERT_TRUE(run(home_->port().put(hash, file.get(), 7, soon())));
+    const auto first = run(home_->port().list("", 1, soon()));
+    ASSERT_TRUE(first) << first.error().message;
+    ASSERT_EQ(first->size(), 1u);
+    EXPECT_EQ(first->front().sha256, hash);
+    EXPECT_TRUE(run(home_->port().list(hash, 1, soon()))->empty());
+}
+
 TEST_F(aws_code_store, presigned_urls_work_for_whoever_has_them) {
     const std::string content = "print('hello')\n";
     const auto hash = sha256_of(content);
