@@ -212,6 +212,7 @@ TEST(life_cycle, a_runtime_directory_inside_tmp_works) {
         const code_directory code(idle_function);
         sandbox_host host(options);
         auto sandbox = host.start(code);
+        EXPECT_EQ(sandbox->invoke("null").payload, "1");
         sandbox->close_stream();
         host.disconnect();
     }
