@@ -81,10 +81,12 @@ void lane_client::note(const error& why, std::optional<lane::goodbye_reason> far
     const bool mendable = farewell == wrong_token || farewell == wrong_version || farewell == limit;
     const std::string& host = options_.controller.host;
     if (mendable && !std::exchange(warned_, true)) {
-        log::error("the controller refuses this worker's lane; calls come through the queue",
-                   {{"controller", host}, {"reason", why.message}});
+        log::error(
+            "the controller refuses this worker's lane; calls do without it (a fleet's: by the "
+            "queue)",
+            {{"controller", host}, {"reason", why.message}});
     } else if (!std::exchange(warned_, true)) {
-        log::warning("no lane to the controller; calls come through the queue",
+        log::warning("no lane to the controller; calls do without it (a fleet's: by the queue)",
                      {{"controller", host}, {"reason", why.message}});
     }
 }
